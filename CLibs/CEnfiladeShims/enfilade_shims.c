@@ -1,0 +1,1 @@
+#include "enfilade_shims.h"

@@ -1,0 +1,130 @@
+// swift-tools-version: 6.2
+// Enfilade: a media-mixing SFU engine library.
+//
+// The targets stand in the order in which a packet would meet them, from the wire up. Arrows only point down;
+// `Tests/ArchitectureTests` holds every `import` against the table of allowed arrows.
+
+import Foundation
+import PackageDescription
+
+/// The x86-64 fast path needs Intel's multi-buffer library; elsewhere, or where it is not installed, libsrtp2 does all the work.
+let hasIPsecMB: Bool = {
+  #if arch(x86_64)
+    let wanted = Context.environment["ENFILADE_WITHOUT_IPSEC_MB"] == nil
+    return wanted && FileManager.default.fileExists(atPath: "/usr/include/intel-ipsec-mb.h")
+  #else
+    return false
+  #endif
+}()
+
+/// CI turns warnings into errors; a dependent's build never does.
+let warningsAsErrors: [SwiftSetting] = Context.environment["ENFILADE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
+let everywhere: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableExperimentalFeature("Lifetimes"),
+  ] + warningsAsErrors
+
+/// Below the double line: no C, no clock, no socket, no task, and every unsafe expression signed.
+let pure: [SwiftSetting] = everywhere + [.strictMemorySafety()]
+
+let ipsecMBTargets: [Target] =
+  hasIPsecMB ? [.systemLibrary(name: "CIPsecMB", path: "CLibs/CIPsecMB", providers: [.apt(["libipsec-mb-dev"])])] : []
+let ipsecMBDependency: [Target.Dependency] = hasIPsecMB ? ["CIPsecMB"] : []
+let ipsecMBSetting: [SwiftSetting] = hasIPsecMB ? [.define("ENFILADE_IPSEC_MB")] : []
+
+/// Fixed-capacity, non-copyable containers: no copy on write, no reference count.
+let containers: Target.Dependency = .product(name: "BasicContainers", package: "swift-collections")
+
+let package = Package(
+  name: "enfilade",
+  products: [
+    .library(name: "Enfilade", targets: ["Enfilade"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+  ],
+  targets: [
+    // MARK: C libraries, one door each
+    .target(name: "CEnfiladeShims", path: "CLibs/CEnfiladeShims"),
+    .systemLibrary(name: "COpenSSL", path: "CLibs/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSRTP", path: "CLibs/CSRTP", pkgConfig: "libsrtp2", providers: [.apt(["libsrtp2-dev"])]),
+    .systemLibrary(name: "COpus", path: "CLibs/COpus", pkgConfig: "opus", providers: [.apt(["libopus-dev"])]),
+    .systemLibrary(name: "CVPX", path: "CLibs/CVPX", pkgConfig: "vpx", providers: [.apt(["libvpx-dev"])]),
+    .systemLibrary(name: "CYUV", path: "CLibs/CYUV", providers: [.apt(["libyuv-dev"])]),
+
+    // MARK: Pure Swift, below the double line
+    .target(name: "EnfiladeWire", dependencies: [containers], swiftSettings: pure),
+    .target(name: "EnfiladeSTUN", dependencies: ["EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeSDP", dependencies: ["EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeRTP", dependencies: ["EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeCongestion", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeStreams", dependencies: ["EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+    .target(name: "EnfiladeTransport", dependencies: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+    .target(
+      name: "EnfiladeForwarding", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+    .target(
+      name: "EnfiladeEngine",
+      dependencies: [
+        "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
+        containers,
+      ], swiftSettings: pure),
+
+    // MARK: The doors to the machine, above the double line
+    .target(name: "EnfiladeIO", dependencies: ["CEnfiladeShims", "EnfiladeWire"], swiftSettings: everywhere),
+    .target(name: "EnfiladeDTLS", dependencies: ["COpenSSL", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
+    .target(
+      name: "EnfiladeSRTP", dependencies: ["CSRTP", "EnfiladeTransport", "EnfiladeWire"] + ipsecMBDependency,
+      swiftSettings: everywhere + ipsecMBSetting),
+    .target(
+      name: "EnfiladeRuntime",
+      dependencies: [
+        "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
+        "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: everywhere),
+
+    // MARK: The public face
+    .target(
+      name: "Enfilade",
+      dependencies: [
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeWire",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+      ], swiftSettings: everywhere),
+
+    // MARK: Tools of the test side
+    .target(name: "EnfiladeTestSupport", dependencies: ["EnfiladeWire", "EnfiladeIO"], path: "Tests/EnfiladeTestSupport", swiftSettings: everywhere),
+    .executableTarget(
+      name: "enfilade-impair",
+      dependencies: ["EnfiladeWire", "EnfiladeIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Tests/enfilade-impair", swiftSettings: everywhere),
+
+    // MARK: Tests
+    .testTarget(name: "ArchitectureTests", swiftSettings: everywhere),
+    .testTarget(name: "CLibsTests", dependencies: ["COpenSSL", "CSRTP", "COpus", "CVPX", "CYUV", "CEnfiladeShims"] + ipsecMBDependency, swiftSettings: everywhere + ipsecMBSetting),
+    .testTarget(name: "EnfiladeWireTests", dependencies: ["EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeSTUNTests", dependencies: ["EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeSDPTests", dependencies: ["EnfiladeSDP", "EnfiladeWire"], resources: [.copy("Fixtures")], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeRTPTests", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeCongestionTests", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeForwardingTests", dependencies: ["EnfiladeForwarding", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeEngineTests", dependencies: ["EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeDTLSTests", dependencies: ["EnfiladeDTLS", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeTests", dependencies: ["Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeSTUN", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
+  ] + ipsecMBTargets,
+  swiftLanguageModes: [.v6]
+)
