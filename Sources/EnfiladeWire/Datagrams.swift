@@ -2,7 +2,7 @@
 
 /// What was received: one datagram, or several of equal size that the kernel joined (UDP_GRO). The bytes stay where they are until the
 /// next receive.
-package struct ReceivedDatagram {
+@safe package struct ReceivedDatagram {
   package var base: UnsafeRawPointer
   package var byteCount: Int
   /// The size of each joined datagram but the last, which may be shorter; equal to ``byteCount`` when there is one.
@@ -11,15 +11,15 @@ package struct ReceivedDatagram {
 
   @inlinable package init(base: UnsafeRawPointer, byteCount: Int, segmentByteCount: Int, source: SocketAddress) {
     unsafe self.base = base
-    unsafe self.byteCount = byteCount
-    unsafe self.segmentByteCount = segmentByteCount
-    unsafe self.source = source
+    self.byteCount = byteCount
+    self.segmentByteCount = segmentByteCount
+    self.source = source
   }
 }
 
 /// What is to be sent: one datagram, or several of equal size in one message (UDP_SEGMENT). The bytes stay where they are until the engine
 /// is asked again.
-package struct OutgoingDatagram {
+@safe package struct OutgoingDatagram {
   package var base: UnsafeRawPointer
   package var byteCount: Int
   /// The size of each datagram but the last, which may be shorter; zero when there is one.
@@ -28,8 +28,8 @@ package struct OutgoingDatagram {
 
   @inlinable package init(base: UnsafeRawPointer, byteCount: Int, segmentByteCount: Int, destination: SocketAddress) {
     unsafe self.base = base
-    unsafe self.byteCount = byteCount
-    unsafe self.segmentByteCount = segmentByteCount
-    unsafe self.destination = destination
+    self.byteCount = byteCount
+    self.segmentByteCount = segmentByteCount
+    self.destination = destination
   }
 }
