@@ -93,7 +93,7 @@ struct ArchitectureTests {
     arguments: [
       ("import A", "A"), ("package import A", "A"), ("  @preconcurrency import A", "A"), ("@_exported public import A.B", "A"),
       ("import struct A.B", "A"), ("internal import func A.b // why", "A"), ("// import A", nil), ("let important = 1", nil),
-      ("imported A", nil), ("", nil),
+      ("imported A", nil), ("", nil), ("@Test(\"Every import counts\")", nil),
     ] as [(String, String?)])
   func importLine(line: String, module: String?) {
     #expect(SourceTree.importedModule(in: line[...]) == module)

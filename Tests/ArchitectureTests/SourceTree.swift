@@ -16,7 +16,9 @@ enum SourceTree {
   /// Every file below `folder` with one of these extensions, as a path from the root, sorted. Build folders and hidden ones are left out.
   static func files(below folder: String, extensions: Set<String> = ["swift"]) -> [String] {
     let url = root.appendingPathComponent(folder)
-    guard let walk = FileManager.default.enumerator(at: url, includingPropertiesForKeys: nil, options: [.skipsHiddenFiles]) else { return [] }
+    guard let walk = FileManager.default.enumerator(at: url, includingPropertiesForKeys: nil, options: [.skipsHiddenFiles]) else {
+      return []
+    }
     var result: [String] = []
     for case let file as URL in walk where extensions.contains(file.pathExtension) {
       let path = file.standardizedFileURL.path
@@ -34,7 +36,9 @@ enum SourceTree {
   /// The module that a line imports, or `nil`: attributes, an access level and a kind (`import struct A.B`) may stand around it.
   static func importedModule(in line: Substring) -> String? {
     var words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == ";" })[...]
-    while let word = words.first, word.hasPrefix("@") || ["public", "package", "internal", "fileprivate", "private"].contains(word) {
+    while let word = words.first,
+      (word.hasPrefix("@") && !word.contains("\"")) || ["public", "package", "internal", "fileprivate", "private"].contains(word)
+    {
       words.removeFirst()
     }
     guard words.popFirst() == "import", var name = words.popFirst() else { return nil }

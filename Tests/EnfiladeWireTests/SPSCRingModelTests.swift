@@ -49,10 +49,12 @@ struct SPSCRingModelTests {
     return outcome
   }
 
-  @Test("No interleaving reads a wrong element or gets stuck, whatever the capacity and wherever the indices wrap", arguments: [1, 2, 4], 0..<4)
+  @Test(
+    "No interleaving reads a wrong element or gets stuck, whatever the capacity and wherever the indices wrap", arguments: [1, 2, 4], 0..<4)
   func correct(capacity: Int, start: Int) {
     let total = capacity == 1 ? 5 : capacity + 2
-    let outcome = Self.explore(.init(capacity: capacity, modulus: 2 * capacity, start: start % (2 * capacity), total: total, variant: .correct))
+    let outcome = Self.explore(
+      .init(capacity: capacity, modulus: 2 * capacity, start: start % (2 * capacity), total: total, variant: .correct))
     #expect(outcome.violation == nil)
     #expect(outcome.stuckCount == 0)
     // The walk was a walk: both threads and both buffers interleave.
