@@ -37,6 +37,8 @@ package enum RefusedCommand: Sendable, Hashable {
   case unknownSlot(SlotKey)
   case unknownPublication(PublicationKey)
   case linkCapacityReached(LinkID)
+  case publicationCapacityReached(PublicationKey)
+  case slotCapacityReached(SlotKey)
   case duplicateLink(LinkID)
   case protectorRefused(LinkID, ProtectorError)
 }

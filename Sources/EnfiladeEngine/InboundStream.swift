@@ -12,23 +12,28 @@ package struct InboundStream: ~Copyable {
   package let link: Int
   package let ssrc: SSRC
   package let kind: MediaKind
+  package var extensions: ExtensionMap
   package var statistics: ReceptionStatistics
-  package var nack = NACKGenerator()
+  package var nack: NACKGenerator
   package var history: PacketHistory<HistoryNote>
   package var keyframes = KeyframeRequester()
   package var clock: SenderReportClock
   package var feedback: FeedbackCapabilities = []
-  package var newest = ExtendedSequenceNumber(.min)
-  package var newestTimestamp = RTPTimestamp(0)
+  /// Widens the original sequence numbers of retransmissions.
+  package var unwrapper = SequenceUnwrapper()
 
-  package init(serial: UInt32, publication: Int, link: Int, ssrc: SSRC, kind: MediaKind, clockRate: Int) {
+  package init(serial: UInt32, publication: Int, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap, clockRate: Int) {
     self.serial = serial
     self.publication = publication
     self.link = link
     self.ssrc = ssrc
     self.kind = kind
+    self.extensions = extensions
     statistics = ReceptionStatistics(clockRate: clockRate)
-    history = PacketHistory(capacity: kind == .audio ? Limits.audioHistoryPacketCount : Limits.videoHistoryPacketCount)
+    nack = NACKGenerator(kind == .audio ? .audio : .video)
+    history = PacketHistory(
+      capacity: kind == .audio ? Limits.audioHistoryPacketCount : Limits.videoHistoryPacketCount,
+      placeholder: HistoryNote(start: 0, byteCount: 0, format: .opus))
     clock = SenderReportClock(clockRate: clockRate)
   }
 }

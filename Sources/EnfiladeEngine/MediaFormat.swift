@@ -1,5 +1,6 @@
 // What a payload type stands for once both ends agreed: a codec together with the parameters that decide whether a decoder takes it.
 
+package import EnfiladeRTP
 package import EnfiladeWire
 
 /// A codec with its incompatible variants told apart, so that a publisher's payload type finds a subscriber's by number.
@@ -28,37 +29,24 @@ package enum MediaFormat: UInt8, CaseIterable, Hashable, Sendable {
 
   package static let count = allCases.count
 
-  package var kind: MediaKind {
+  package var codec: Codec {
     switch self {
-    case .opus, .red, .pcmu, .pcma, .g722, .telephoneEvent: .audio
-    default: .video
+    case .opus: .opus
+    case .red: .red
+    case .pcmu: .pcmu
+    case .pcma: .pcma
+    case .g722: .g722
+    case .telephoneEvent: .telephoneEvent
+    case .vp8: .vp8
+    case .vp9, .vp9Profile2: .vp9
+    case .av1: .av1
+    default: .h264
     }
   }
 
-  /// Ticks of the RTP clock per second. G.722's is half its sampling rate, by an old mistake that stayed (RFC 3551 §4.5.2).
-  package var clockRate: Int {
-    switch self {
-    case .opus, .red: 48_000
-    case .pcmu, .pcma, .g722, .telephoneEvent: 8_000
-    default: 90_000
-    }
-  }
-
-  /// The encoding name as SDP spells it.
-  package var encodingName: String {
-    switch self {
-    case .opus: "opus"
-    case .red: "red"
-    case .pcmu: "PCMU"
-    case .pcma: "PCMA"
-    case .g722: "G722"
-    case .telephoneEvent: "telephone-event"
-    case .vp8: "VP8"
-    case .vp9, .vp9Profile2: "VP9"
-    case .av1: "AV1"
-    default: "H264"
-    }
-  }
+  package var kind: MediaKind { codec.kind ?? .video }
+  /// Ticks of the RTP clock per second.
+  package var clockRate: Int { codec.clockRate }
 
   package var isH264: Bool { rawValue >= Self.h264ConstrainedBaselineSingle.rawValue }
 

@@ -20,7 +20,8 @@ package struct OutboundStream: ~Copyable {
   /// The serial number of the inbound stream its numbering follows now; zero when the next packet starts a new stretch.
   package var source: UInt32 = 0
   package var rewriter: StreamRewriter
-  package var map = SequenceMap()
+  /// What each sent number was made from. Its generation is the low half of the source's serial number.
+  package var map = SequenceMap<PacketSource>(placeholder: PacketSource(generation: 0, input: ExtendedSequenceNumber(0)))
   package var responder = RetransmissionResponder()
   package var statistics = SenderStatistics()
   /// The next sequence number of the retransmission stream (RFC 4588 §4).

@@ -12,6 +12,8 @@ package struct Packet {
   package var inbound: Int32
   package var format: MediaFormat
   package var startsKeyframe: Bool
+  /// Goes to the one subscriber that asked for it again, not to all.
+  package var isRepair = false
   package var sequence: ExtendedSequenceNumber
   package var view: RTPPacketView
   package var extensions: RTPExtensions

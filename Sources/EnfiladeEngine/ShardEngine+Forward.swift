@@ -18,7 +18,7 @@ extension ShardEngine {
 
   private mutating func forward(_ index: Int, at now: Instant) {
     let publication = inbound[Int(packets[index].inbound)].publication
-    guard publications[publication].currentInbound == packets[index].inbound else { return }
+    guard !packets[index].isRepair, publications[publication].currentInbound == packets[index].inbound else { return }
     guard !publications[publication].isMuted else { return drops.count(.publicationMuted) }
     var position = 0
     while position < publications[publication].subscribers.count {
@@ -48,7 +48,8 @@ extension ShardEngine {
     guard let placement = outbound[stream].rewriter.place(packets[index].sequence, timestamp: packets[index].view.timestamp, now: now) else {
       return drops.count(.olderThanSwitch)
     }
-    outbound[stream].map.record(placement.sequence, source: source, input: packets[index].sequence)
+    outbound[stream].map.insert(
+      placement.sequence, from: PacketSource(generation: UInt16(truncatingIfNeeded: source), input: packets[index].sequence))
     append(
       EgressRecord(
         stream: Int32(stream), packet: Int32(index), payloadType: payloadType, isRetransmission: false, sequence: placement.sequence,

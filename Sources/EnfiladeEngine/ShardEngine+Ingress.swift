@@ -56,10 +56,10 @@ extension ShardEngine {
 
   /// Gives a sealed packet a slot and a place in the batch.
   private mutating func enqueueMedia(_ bytes: RawSpan, isRTCP: Bool, from source: SocketAddress) {
-    guard let link = addresses.lookup(source) else { return drops.count(.mediaFromUnknownAddress) }
+    guard let link = addresses.find(source) else { return drops.count(.mediaFromUnknownAddress) }
     guard let session = links[link].session else { return drops.count(.mediaBeforeHandshake) }
     guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
-    links[link].datagramsIn &+= 1
+    links[link].packetsIn &+= 1
     links[link].bytesIn &+= UInt64(bytes.byteCount)
     // Sound: the handle was leased just now, and the source bytes stay until the batch is opened, which is before the next receive.
     unsafe bytes.withUnsafeBytes { sealed in

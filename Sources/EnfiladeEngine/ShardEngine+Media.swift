@@ -25,24 +25,22 @@ extension ShardEngine {
     if let known = links[link].source(view.ssrc) {
       source = known
     } else {
-      switch associate(view, in: bytes, link: link) {
+      switch associate(view, in: bytes, link: link, at: now) {
       case .source(let found): source = found
       case .drop(let reason): return reason
       }
     }
     let section = links[link].receive[Int(source.section)]
     let extensions = RTPExtensions(view, in: bytes, map: section.extensions)
-    if let number = extensions.transportSequenceNumber(in: bytes) {
-      links[link].recorder.record(number, at: now)
-      links[link].feedbackTarget = view.ssrc
-      deadlines.advance(links[link].recorder.nextDeadline, for: link)
-    }
+    if let number = extensions.transportSequenceNumber(in: bytes) { recordArrival(number, of: view.ssrc, link: link, at: now) }
     guard !source.isRetransmission else {
       return acceptRetransmission(view, in: handle, byteCount: byteCount, source: source, at: now)
     }
     guard let format = section.format(of: view.payloadType) else { return .unknownPayloadType }
-    inbound[Int(source.inbound)].statistics.handlePacket(
-      index, timestamp: view.timestamp, byteCount: view.payloadByteCount, at: now)
+    let stream = Int(source.inbound)
+    inbound[stream].statistics.handlePacket(index, timestamp: view.timestamp, byteCount: view.payloadByteCount, at: now)
+    inbound[stream].clock.handlePacket(timestamp: view.timestamp, at: now)
+    if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
     return keep(
       Packet(
         handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, startsKeyframe: false, sequence: index,
@@ -74,7 +72,9 @@ extension ShardEngine {
     slot.storeUInt8(marker | format.payloadType.rawValue, at: 3)
     slot.storeUInt16(osn, at: 4)
     slot.storeUInt32(primary.rawValue, at: 10)
-    let index = inbound[Int(source.inbound)].statistics.peek(SequenceNumber(osn))
+    guard let index = OriginalSequenceNumber.widen(SequenceNumber(osn), in: inbound[Int(source.inbound)].unwrapper) else {
+      return .retransmissionUnwanted
+    }
     guard let whole = slab.bytes(of: handle, count: byteCount) else { return .rtpMalformed }
     let bytes = whole.extracting(2..<2 + rebuiltByteCount)
     guard case .success(let original) = RTPPacketView.parse(bytes) else { return .retransmissionMalformed }
@@ -90,17 +90,10 @@ extension ShardEngine {
     var packet = arrived
     let stream = Int(packet.inbound)
     let publication = inbound[stream].publication
-    guard inbound[stream].history.entry(for: packet.sequence) == nil else { return .duplicate }
-    let isNewest = packet.sequence > inbound[stream].newest
-    if isNewest {
-      inbound[stream].newest = packet.sequence
-      inbound[stream].newestTimestamp = packet.view.timestamp
-    }
+    guard inbound[stream].history.find(packet.sequence) == nil else { return .duplicate }
     inbound[stream].feedback = feedback
     if packet.view.payloadByteCount > 0, inbound[stream].kind == .video {
-      packet.startsKeyframe = KeyframeDetector.startsKeyframe(
-        packet.format, payload: packet.view.payload(in: bytes),
-        dependencyDescriptor: packet.extensions.data(of: .dependencyDescriptor, in: bytes))
+      packet.startsKeyframe = Keyframe.isStart(packet.format.codec, payload: packet.view.payload(in: bytes))
       if packet.startsKeyframe { inbound[stream].keyframes.handleKeyframe(at: now) }
     }
     trackLoss(of: packet, at: now)
@@ -111,11 +104,11 @@ extension ShardEngine {
     // One reference for this turn, one for the history.
     slab.retain(packet.handle)
     let note = HistoryNote(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format)
-    switch inbound[stream].history.insert(packet.handle, note: note, at: packet.sequence, startsKeyframe: packet.startsKeyframe) {
-    case .kept(let evicted): if let evicted { slab.release(evicted) }
-    case .tooOld:
-      slab.release(packet.handle)
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
+    case .stored(let evicted): if let evicted { slab.release(evicted) }
+    case .duplicate, .tooOld: slab.release(packet.handle)
     }
+    if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
     packets.append(packet)
     return nil
   }
@@ -130,5 +123,13 @@ extension ShardEngine {
     case .requestKeyframe: requestKeyframe(of: stream, at: now)
     }
     deadlines.advance(inbound[stream].nack.nextDeadline, for: link)
+  }
+
+  /// Remembers an arrival for transport-wide feedback.
+  private mutating func recordArrival(_ number: UInt16, of ssrc: SSRC, link: Int, at now: Instant) {
+    if links[link].recorder == nil { links[link].recorder = ReceivedPacketRecorder() }
+    links[link].recorder?.record(number, at: now)
+    links[link].feedbackTarget = ssrc
+    if let deadline = links[link].recorder?.nextDeadline { deadlines.advance(deadline, for: link) }
   }
 }

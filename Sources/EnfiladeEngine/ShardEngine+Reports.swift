@@ -81,21 +81,21 @@ extension ShardEngine {
       if inbound[stream].nack.nextDeadline <= now { writeNACK(stream, link: link, session: session, at: now) }
       if inbound[stream].keyframes.nextDeadline <= now { writeKeyframeRequest(stream, link: link, session: session, at: now) }
     }
-    guard links[link].recorder.nextDeadline <= now else { return }
-    var hasMore = true
-    while hasMore, egress.hasRoom {
+    while let deadline = links[link].recorder?.nextDeadline, deadline <= now {
+      guard egress.hasRoom else { return oweRTCP(link) }
       var writer = feedbackWriter(link)
-      let before = writer.count
-      hasMore = links[link].recorder.pollFeedback(
-        into: &writer, senderSSRC: links[link].localSSRC, mediaSSRC: links[link].feedbackTarget, at: now)
-      guard writer.count > before else { break }
+      guard
+        links[link].recorder?.pollFeedback(
+          into: &writer, senderSSRC: links[link].localSSRC, mediaSSRC: links[link].feedbackTarget, at: now) == true
+      else { return }
       commitRTCP(byteCount: writer.count, link: link, session: session)
     }
   }
 
   private mutating func writeNACK(_ stream: Int, link: Int, session: ProtectorSession, at now: Instant) {
     var lost: [SequenceNumber] = []
-    let action = inbound[stream].nack.pollMissing(roundTripTime: links[link].roundTripTime, at: now) { lost.append($0.wire) }
+    inbound[stream].nack.roundTripTime = links[link].roundTripTime
+    let action = inbound[stream].nack.pollDue(at: now) { lost.append($0.wire) }
     if case .requestKeyframe = action { inbound[stream].keyframes.request(roundTripTime: links[link].roundTripTime, at: now) }
     var rest = lost[...]
     while !rest.isEmpty, egress.hasRoom {

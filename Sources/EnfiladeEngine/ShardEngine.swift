@@ -10,6 +10,7 @@ package struct ShardEngine: ~Copyable {
   package let configuration: ShardConfiguration
   let protector: any PacketProtector
   let handshakes: any HandshakeFactory
+  let canonicalName: [UInt8]
   var random: SeededRandom
   var clock = Instant.zero
 
@@ -26,7 +27,7 @@ package struct ShardEngine: ~Copyable {
   var linkIndices: [LinkID: Int] = [:]
   var publicationIndices: [PublicationKey: Int] = [:]
   var slotIndices: [SlotKey: Int] = [:]
-  var fragments: [ICEFragment: Int] = [:]
+  var fragments: UfragTable
   var addresses: AddressTable
 
   // This turn.
@@ -70,7 +71,11 @@ package struct ShardEngine: ~Copyable {
     inbound = Pool(capacity: configuration.linkCapacity * 16)
     publications = Pool(capacity: configuration.linkCapacity * 16)
     outbound = Pool(capacity: configuration.linkCapacity * 128)
-    addresses = AddressTable(capacity: configuration.linkCapacity * 4, seed: random.next())
+    // Four of the eight addresses a link may prove, on average.
+    addresses = AddressTable(capacity: configuration.linkCapacity * 4, seed: HashSeed(using: &random))
+    // Two sets of credentials while ICE restarts.
+    fragments = UfragTable(capacity: configuration.linkCapacity * 2, seed: HashSeed(using: &random))
+    canonicalName = Array(configuration.canonicalName.utf8)
     packets = UniqueArray(minimumCapacity: 2 * IngressStage.capacity)
     records = UniqueArray(minimumCapacity: Self.recordCapacity)
   }
