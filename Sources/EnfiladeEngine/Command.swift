@@ -2,7 +2,7 @@
 
 package import EnfiladeSTUN
 package import EnfiladeTransport
-package import EnfiladeWire
+import EnfiladeWire
 
 /// A verb for one shard. Commands are values in a bounded mailbox; each is carried out whole, between two packets.
 package enum Command: Sendable {

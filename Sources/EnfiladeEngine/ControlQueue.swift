@@ -23,16 +23,31 @@ package import EnfiladeWire
   package var isEmpty: Bool { count == 0 }
   package var isFull: Bool { count == Self.capacity }
 
-  /// Lets `body` fill the next place; a result of zero takes nothing.
-  package mutating func append(to destination: SocketAddress, _ body: (inout MutableRawSpan) -> Int) {
+  /// Lets `body` write the next datagram; nothing written takes nothing.
+  package mutating func append(to destination: SocketAddress, _ body: (inout ByteWriter) -> Void) {
     guard !isFull else { return }
     // Sound: inside the storage, and nobody else holds this place.
+    let place = unsafe MutableRawSpan(_unsafeStart: storage + count * Self.placeByteCount, byteCount: Self.placeByteCount)
+    var writer = ByteWriter(place)
+    body(&writer)
+    take(writer.count, to: destination)
+  }
+
+  /// Lets `body` fill the next place and say how many bytes it took; zero takes nothing, and gives `false`.
+  package mutating func appendBytes(to destination: SocketAddress, _ body: (inout MutableRawSpan) -> Int) -> Bool {
+    guard !isFull else { return false }
+    // Sound: inside the storage, and nobody else holds this place.
     var place = unsafe MutableRawSpan(_unsafeStart: storage + count * Self.placeByteCount, byteCount: Self.placeByteCount)
-    let length = body(&place)
-    guard length > 0, length <= Self.placeByteCount else { return }
+    return take(body(&place), to: destination)
+  }
+
+  @discardableResult
+  private mutating func take(_ length: Int, to destination: SocketAddress) -> Bool {
+    guard length > 0, length <= Self.placeByteCount else { return false }
     lengths[count] = length
     destinations[count] = destination
     count += 1
+    return true
   }
 
   /// The datagram at `index`, in the order of appending.

@@ -29,6 +29,15 @@ package struct EgressRecord {
   }
 }
 
+/// Packets that leave in one message.
+@safe package struct Run {
+  package var base: UnsafeRawPointer
+  package var byteCount: Int
+  /// The size of each packet but the last; zero when there is one.
+  package var segmentByteCount: Int
+  package var link: Int32
+}
+
 /// Memory and bookkeeping of one turn of sending. All of it is allocated at the start.
 @safe package struct EgressStage: ~Copyable {
   /// Bytes written between two system calls: about as much as a second-level cache holds beside everything else.
@@ -46,6 +55,8 @@ package struct EgressRecord {
   private let jobLinks: UnsafeMutablePointer<Int32>
   package private(set) var jobCount = 0
   private var used = 0
+  private var nextJob = 0
+  private var refusedCount = 0
 
   package init() {
     // Sound: allocated once, freed in deinit; jobs are trivial.
@@ -76,43 +87,50 @@ package struct EgressRecord {
     used += Int(job.headerByteCount) + Int(job.payloadByteCount) + overheadByteCount
   }
 
-  /// Encrypts everything, and gives datagrams to `emit`: (first byte, byte count, segment size or zero, link, packets).
-  /// - Returns: how many jobs the protector refused.
-  package mutating func finish(
-    with protector: any PacketProtector,
-    emit: (_ base: UnsafeRawPointer, _ byteCount: Int, _ segmentByteCount: Int, _ link: Int32) -> Void
-  ) -> Int {
-    let count = jobCount
-    // Sound: `count` jobs are initialized.
-    unsafe protector.protect(UnsafeMutableBufferPointer(start: jobs, count: count))
-    var refused = 0
-    var index = 0
-    while index < count {
-      let first = unsafe jobs[index]
-      index += 1
+  /// Encrypts everything that was taken; then ``nextRun()`` gives the datagrams.
+  package mutating func protect(with protector: any PacketProtector) {
+    // Sound: `jobCount` jobs are initialized.
+    unsafe protector.protect(UnsafeMutableBufferPointer(start: jobs, count: jobCount))
+    nextJob = 0
+    refusedCount = 0
+  }
+
+  /// The next message: as many packets as follow one another to the same link with one size, the last of which may be smaller.
+  package mutating func nextRun() -> Run? {
+    while nextJob < jobCount {
+      // Sound, here and below: indices below `jobCount`.
+      let first = unsafe jobs[nextJob]
+      let link = unsafe jobLinks[nextJob]
+      nextJob += 1
       guard first.outcome == .done else {
-        refused += 1
+        refusedCount += 1
         continue
       }
-      let link = unsafe jobLinks[index - 1]
       let segment = Int(first.resultByteCount)
       var total = segment
       var segments = 1
-      while index < count, segments < Self.segmentCapacity {
-        let following = unsafe jobs[index]
+      while nextJob < jobCount, segments < Self.segmentCapacity {
+        let following = unsafe jobs[nextJob]
         let size = Int(following.resultByteCount)
-        guard unsafe jobLinks[index] == link, following.outcome == .done, size <= segment, total + size <= Self.messageByteCount,
+        guard unsafe jobLinks[nextJob] == link, following.outcome == .done, size <= segment, total + size <= Self.messageByteCount,
           unsafe UnsafeRawPointer(following.destination) == UnsafeRawPointer(first.destination) + total
         else { break }
         total += size
         segments += 1
-        index += 1
+        nextJob += 1
         if size < segment { break }
       }
-      unsafe emit(UnsafeRawPointer(first.destination), total, segments > 1 ? segment : 0, link)
+      return unsafe Run(
+        base: UnsafeRawPointer(first.destination), byteCount: total, segmentByteCount: segments > 1 ? segment : 0, link: link)
     }
+    return nil
+  }
+
+  /// Makes the stage empty again; the bytes of its runs stay until the next packet is written.
+  /// - Returns: how many jobs the protector refused.
+  package mutating func endFlush() -> Int {
     jobCount = 0
     used = 0
-    return refused
+    return refusedCount
   }
 }

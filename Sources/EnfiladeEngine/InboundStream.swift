@@ -17,6 +17,8 @@ package struct InboundStream: ~Copyable {
   package var nack: NACKGenerator
   package var history: PacketHistory<HistoryNote>
   package var keyframes = KeyframeRequester()
+  /// A request that leaves with the next feedback.
+  package var keyframeRequest: KeyframeRequester.Request?
   package var clock: SenderReportClock
   package var feedback: FeedbackCapabilities = []
   /// Widens the original sequence numbers of retransmissions.

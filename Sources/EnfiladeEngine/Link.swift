@@ -2,7 +2,7 @@
 
 package import BasicContainers
 package import EnfiladeCongestion
-package import EnfiladeRTP
+import EnfiladeRTP
 package import EnfiladeStreams
 package import EnfiladeTransport
 package import EnfiladeWire

@@ -4,7 +4,7 @@ package import EnfiladeRTP
 package import EnfiladeWire
 
 /// A codec with its incompatible variants told apart, so that a publisher's payload type finds a subscriber's by number.
-package enum MediaFormat: UInt8, CaseIterable, Hashable, Sendable {
+package enum MediaFormat: UInt8, CaseIterable, Hashable, Sendable, BitwiseCopyable {
   case opus
   case red
   case pcmu

@@ -1,7 +1,7 @@
 // One media section that brings something in: its sources, and who receives it.
 
 package import BasicContainers
-package import EnfiladeRTP
+import EnfiladeRTP
 package import EnfiladeWire
 
 /// A publication inside its shard.

@@ -2,6 +2,8 @@
 
 import BasicContainers
 import EnfiladeRTP
+import EnfiladeSTUN
+import EnfiladeStreams
 import EnfiladeTransport
 package import EnfiladeWire
 
@@ -13,7 +15,7 @@ extension ShardEngine {
     case .configure(let id, let media): withLink(id) { engine, link in engine.configure(link, media) }
     case .restartICE(let id, let local, let remote):
       withLink(id) { engine, link in
-        if let key = local.ufragKey { _ = engine.fragments.insert(key, Int32(link)) }
+        if let key = local.ufragKey { _ = engine.fragments.insert(LinkKey(key), Int32(link)) }
         let actions = engine.links[link].ice.restart(local: local, remote: remote, at: now)
         engine.carryOut(actions, link: link, at: now)
         engine.reschedule(link, at: now)
@@ -44,7 +46,7 @@ extension ShardEngine {
       return events.append(.refused(.linkCapacityReached(id)))
     }
     linkIndices[id] = link
-    if let key = configuration.localCredentials.ufragKey { _ = fragments.insert(key, Int32(link)) }
+    if let key = configuration.localCredentials.ufragKey { _ = fragments.insert(LinkKey(key), Int32(link)) }
     reschedule(link, at: now)
   }
 
@@ -55,10 +57,10 @@ extension ShardEngine {
     for position in 0..<links[link].outbound.count { removeOutbound(Int(links[link].outbound[position])) }
     for position in 0..<links[link].publications.count { removePublication(Int(links[link].publications[position])) }
     for position in 0..<links[link].ice.addressCount {
-      addresses.remove(links[link].ice.address(at: position), onlyIf: Int32(link))
+      addresses.remove(LinkKey(links[link].ice.address(at: position)), onlyIf: Int32(link))
     }
-    if let key = links[link].ice.currentUfragKey { fragments.remove(key, onlyIf: Int32(link)) }
-    if let key = links[link].ice.previousUfragKey { fragments.remove(key, onlyIf: Int32(link)) }
+    if let key = links[link].ice.currentUfragKey { fragments.remove(LinkKey(key), onlyIf: Int32(link)) }
+    if let key = links[link].ice.previousUfragKey { fragments.remove(LinkKey(key), onlyIf: Int32(link)) }
     if let session = links[link].session { protector.closeSession(session) }
     deadlines.set(.distantFuture, for: link)
     linkIndices[links[link].id] = nil
@@ -140,7 +142,7 @@ extension ShardEngine {
     outbound[stream].publication = Int32(publication)
     publications[publication].subscribers.append(Int32(stream))
     let current = publications[publication].currentInbound
-    if current >= 0 { requestKeyframe(of: Int(current), at: now) }
+    if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
   }
 
   private mutating func restartSubscribers(of publication: Int, at now: Instant) {
@@ -148,7 +150,7 @@ extension ShardEngine {
       outbound[Int(publications[publication].subscribers[position])].source = 0
     }
     let current = publications[publication].currentInbound
-    if current >= 0 { requestKeyframe(of: Int(current), at: now) }
+    if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
   }
 
   // MARK: Taking apart

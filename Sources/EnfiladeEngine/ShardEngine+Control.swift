@@ -1,6 +1,8 @@
 // STUN and DTLS: how a link is found, trusted and kept. Nothing here changes anything before the sender has proved who it is.
 
+import BasicContainers
 import EnfiladeSTUN
+import EnfiladeStreams
 import EnfiladeTransport
 import EnfiladeWire
 
@@ -16,15 +18,13 @@ extension ShardEngine {
     let link = Int(found)
     var actions: ICEActions?
     var reason: DropReason?
-    control.append(to: source) { place in
-      var writer = ByteWriter(place)
+    control.append(to: source) { writer in
       switch links[link].ice.handleRequest(message, in: bytes, from: source, at: now, response: &writer) {
       case .respond(let done): actions = done
       case .refuse(let code): reason = code == .unauthenticated || code == .badRequest ? .stunUnauthenticated : .stunUnexpected
       case .drop(.wouldAmplify), .drop(.fingerprint): reason = .stunUnauthenticated
       case .drop: reason = .stunUnexpected
       }
-      return writer.count
     }
     if let reason { drops.count(reason) }
     guard let actions else { return }
@@ -34,9 +34,9 @@ extension ShardEngine {
 
   /// Does what an ICE agent decided.
   mutating func carryOut(_ actions: ICEActions, link: Int, at now: Instant) {
-    if let removed = actions.addressRemoved { addresses.remove(removed, onlyIf: Int32(link)) }
+    if let removed = actions.addressRemoved { addresses.remove(LinkKey(removed), onlyIf: Int32(link)) }
     if let added = actions.addressAdded { claim(added, for: link, at: now) }
-    if let retired = actions.ufragRetired { fragments.remove(retired, onlyIf: Int32(link)) }
+    if let retired = actions.ufragRetired { fragments.remove(LinkKey(retired), onlyIf: Int32(link)) }
     if actions.selectedChanged, links[link].ice.selectedAddress != nil {
       links[link].handshake.start(at: now)
       drainHandshake(link, at: now)
@@ -52,7 +52,7 @@ extension ShardEngine {
     {
       return drops.count(.addressInUse)
     }
-    if addresses.insert(address, Int32(link)) == .full { drops.count(.addressTableFull) }
+    if addresses.insert(LinkKey(address), Int32(link)) == .full { drops.count(.addressTableFull) }
   }
 
   // MARK: DTLS
@@ -69,14 +69,8 @@ extension ShardEngine {
   /// Sends what the handshake wants sent, and takes its keys when it is done.
   mutating func drainHandshake(_ link: Int, at now: Instant) {
     if let destination = links[link].ice.selectedAddress ?? firstAddress(of: link) {
-      var isEmpty = false
-      while !isEmpty, !control.isFull {
-        control.append(to: destination) { place in
-          let byteCount = links[link].handshake.pollTransmit(into: &place)
-          isEmpty = byteCount == 0
-          return byteCount
-        }
-      }
+      let handshake = links[link].handshake
+      while !control.isFull, control.appendBytes(to: destination, { place in handshake.pollTransmit(into: &place) }) {}
     }
     if links[link].session == nil, links[link].handshake.state == .connected, let keys = links[link].handshake.keyingMaterial {
       do throws(ProtectorError) {
@@ -126,7 +120,7 @@ extension ShardEngine {
       let publication = outbound[Int(links[link].outbound[position])].publication
       guard publication >= 0 else { continue }
       let current = publications[Int(publication)].currentInbound
-      if current >= 0 { requestKeyframe(of: Int(current), at: clock) }
+      if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: clock) }
     }
   }
 }

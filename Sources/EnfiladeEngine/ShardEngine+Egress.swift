@@ -3,6 +3,7 @@
 package import BasicContainers
 import EnfiladeForwarding
 import EnfiladeRTP
+import EnfiladeStreams
 import EnfiladeTransport
 package import EnfiladeWire
 
@@ -37,7 +38,7 @@ extension ShardEngine {
       }
       while nextDirtyLink < dirtyLinks.count, egress.hasRoom {
         let link = Int(dirtyLinks[nextDirtyLink])
-        if writeLink(link, at: now) { nextDirtyLink += 1 }
+        if link < 0 || writeLink(link, at: now) { nextDirtyLink += 1 }
       }
       flushEgress(into: &batch)
     }
@@ -53,12 +54,16 @@ extension ShardEngine {
 
   private mutating func flushEgress(into batch: inout UniqueArray<OutgoingDatagram>) {
     guard egress.jobCount > 0 else { return }
-    let refused = egress.finish(with: protector) { base, byteCount, segmentByteCount, link in
-      guard links.contains(Int(link)), let destination = links[Int(link)].ice.selectedAddress else { return }
+    egress.protect(with: protector)
+    while let run = egress.nextRun() {
+      let link = Int(run.link)
+      guard links.contains(link), let destination = links[link].ice.selectedAddress else { continue }
       traffic.messagesOut &+= 1
-      unsafe batch.append(
-        OutgoingDatagram(base: base, byteCount: byteCount, segmentByteCount: segmentByteCount, destination: destination))
+      batch.append(
+        unsafe OutgoingDatagram(
+          base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, destination: destination))
     }
+    let refused = egress.endFlush()
     if refused > 0 { drops.count(.protectFailed, by: UInt64(refused)) }
   }
 
@@ -96,8 +101,10 @@ extension ShardEngine {
     guard outbound.contains(stream), outbound[stream].link == link else { return }
     let index = Int(record.packet)
     let view = packets[index].view
-    guard let source = slab.bytes(of: packets[index].handle, count: packets[index].start + packets[index].byteCount) else { return }
-    let bytes = source.extracting(packets[index].start..<source.byteCount)
+    // Sound: the turn's reference keeps the slot until the turn ends.
+    guard let bytes = unsafe slab.lentBytes(of: packets[index].handle, from: packets[index].start, count: packets[index].byteCount) else {
+      return
+    }
     let ssrc = record.isRetransmission ? outbound[stream].retransmissionSSRC! : outbound[stream].ssrc
     var sequence = record.sequence
     if record.isRetransmission {
@@ -128,7 +135,8 @@ extension ShardEngine {
       job.payloadByteCount += 2
       traffic.retransmissionsOut &+= 1
     } else {
-      outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount)
+      outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount, at: now)
+      outbound[stream].responder.handleSent(sequence, byteCount: view.payloadByteCount)
     }
     egress.append(job, link: Int32(link), overheadByteCount: overhead)
     let byteCount = UInt64(headerByteCount + Int(job.payloadByteCount) + overhead)

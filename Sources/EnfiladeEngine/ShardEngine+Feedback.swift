@@ -1,5 +1,6 @@
 // RTCP in: what publishers say of their streams and what subscribers say of ours.
 
+import BasicContainers
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
@@ -9,9 +10,8 @@ import EnfiladeWire
 extension ShardEngine {
   /// Takes an opened RTCP datagram.
   mutating func handleRTCP(in handle: PacketHandle, byteCount: Int, link: Int, at now: Instant) {
-    guard let borrowed = slab.bytes(of: handle, count: byteCount) else { return }
-    // The slot is not written and not given back while this datagram is walked; the reader must not hold the whole engine meanwhile.
-    let bytes = unsafe _overrideLifetime(borrowed, copying: ())
+    // Sound: the batch's reference keeps the slot until the caller gives it back.
+    guard let bytes = unsafe slab.lentBytes(of: handle, count: byteCount) else { return }
     // Reduced size is taken whether negotiated or not: the datagram is authenticated, and being strict here helps nobody.
     if RTCPReader.validate(bytes, isReducedSizeAllowed: true) != nil { return drops.count(.rtcpMalformed) }
     var reader = RTCPReader(bytes)
@@ -28,9 +28,9 @@ extension ShardEngine {
         var lost = nack.lost()
         while let number = lost.next() { handleLost(number, of: nack.mediaSSRC, link: link, at: now) }
       case .pictureLossIndication(let indication):
-        handleKeyframeRequest(for: indication.mediaSSRC, link: link, at: now)
+        handleKeyframeRequest(for: indication.mediaSSRC, reason: .pictureLoss, link: link, at: now)
       case .fullIntraRequest(let request):
-        for index in 0..<request.count { handleKeyframeRequest(for: request[index].ssrc, link: link, at: now) }
+        for index in 0..<request.count { handleKeyframeRequest(for: request[index].ssrc, reason: .fullIntraRequest, link: link, at: now) }
       case .sourceDescription, .applicationDefined, .maximumBitrate, .transportFeedback, .congestionControlFeedback:
         break
       }
@@ -49,7 +49,7 @@ extension ShardEngine {
   private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {
     guard let stream = outboundStream(block.ssrc, link: link) else { return }
     outbound[stream].isKnownToPeer = true
-    outbound[stream].statistics.handleReport(block, at: configuration.wallClock.ntp(at: now))
+    outbound[stream].statistics.handleReport(ReceptionReport(block), at: configuration.wallClock.ntp(at: now))
     if let trip = outbound[stream].statistics.roundTripTime { links[link].roundTripTime = trip }
   }
 
@@ -58,12 +58,12 @@ extension ShardEngine {
     endInbound(Int(source.inbound))
   }
 
-  private mutating func handleKeyframeRequest(for ssrc: SSRC, link: Int, at now: Instant) {
+  private mutating func handleKeyframeRequest(for ssrc: SSRC, reason: KeyframeRequester.Reason, link: Int, at now: Instant) {
     guard let stream = outboundStream(ssrc, link: link), outbound[stream].publication >= 0 else {
       return drops.count(.rtcpUnknownTarget)
     }
     let current = publications[Int(outbound[stream].publication)].currentInbound
-    if current >= 0 { requestKeyframe(of: Int(current), at: now) }
+    if current >= 0 { requestKeyframe(of: Int(current), for: reason, at: now) }
   }
 
   /// A subscriber misses one of our packets: it is made again from the shared history, if that is still of use.
@@ -72,31 +72,32 @@ extension ShardEngine {
       return drops.count(.rtcpUnknownTarget)
     }
     let current = Int(publications[Int(outbound[stream].publication)].currentInbound)
-    guard current >= 0, let place = outbound[stream].map.source(of: number), place.source == inbound[current].serial,
-      let entry = inbound[current].history.entry(for: place.input)
+    guard current >= 0, let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
+      origin.generation == UInt16(truncatingIfNeeded: inbound[current].serial),
+      let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input)
     else { return drops.count(.retransmissionNotInHistory) }
-    guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.note.format) else {
+    guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
       return drops.count(.codecNotNegotiated)
     }
-    let byteCount = Int(entry.note.byteCount)
-    guard outbound[stream].responder.shouldAnswer(place.output, byteCount: byteCount, roundTripTime: links[link].roundTripTime, at: now) else {
+    let byteCount = Int(entry.metadata.byteCount)
+    outbound[stream].responder.roundTripTime = links[link].roundTripTime
+    guard outbound[stream].responder.decide(output, byteCount: byteCount, at: now) == .send else {
       return drops.count(.retransmissionTooOften)
     }
-    let start = Int(entry.note.start)
-    guard packets.count < packets.capacity, let whole = slab.bytes(of: entry.handle, count: start + byteCount) else {
-      return drops.count(.egressFull)
-    }
-    let bytes = whole.extracting(start..<start + byteCount)
-    guard case .success(let view) = RTPPacketView.parse(bytes) else { return }
+    let start = Int(entry.metadata.start)
+    // Sound: the history's reference keeps the slot; nothing is inserted into it in this function.
+    guard packets.count < packets.capacity, let bytes = unsafe slab.lentBytes(of: entry.handle, from: start, count: byteCount),
+      case .success(let view) = RTPPacketView.parse(bytes)
+    else { return drops.count(.egressFull) }
     let extensions = RTPExtensions(view, in: bytes, map: inbound[current].extensions)
     slab.retain(entry.handle)
     packets.append(
       Packet(
-        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(current), format: entry.note.format, startsKeyframe: false,
-        isRepair: true, sequence: place.input, view: view, extensions: extensions))
+        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(current), format: entry.metadata.format, startsKeyframe: false,
+        isRepair: true, sequence: input, view: view, extensions: extensions))
     append(
       EgressRecord(
-        stream: Int32(stream), packet: Int32(packets.count - 1), payloadType: payloadType, isRetransmission: true, sequence: place.output,
+        stream: Int32(stream), packet: Int32(packets.count - 1), payloadType: payloadType, isRetransmission: true, sequence: output,
         timestamp: outbound[stream].rewriter.outgoingTimestamp(of: view.timestamp)), link: link)
   }
 

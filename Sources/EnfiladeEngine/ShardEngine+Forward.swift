@@ -1,7 +1,9 @@
 // From one packet to a record for each subscriber: gate, number, remember. Writing and encryption come later, together.
 
+import BasicContainers
 import EnfiladeForwarding
 import EnfiladeRTP
+import EnfiladeStreams
 import EnfiladeTransport
 import EnfiladeWire
 
@@ -35,7 +37,7 @@ extension ShardEngine {
     if outbound[stream].source != source {
       // A decoder can only begin at a key frame, whoever sent the last picture.
       guard packets[index].startsKeyframe || outbound[stream].kind == .audio else {
-        if packets[index].view.payloadByteCount > 0 { requestKeyframe(of: Int(packets[index].inbound), at: now) }
+        if packets[index].view.payloadByteCount > 0 { requestKeyframe(of: Int(packets[index].inbound), for: .newSubscriber, at: now) }
         return drops.count(.waitingForKeyframe)
       }
       outbound[stream].source = source
@@ -71,10 +73,14 @@ extension ShardEngine {
   }
 
   /// Asks the publisher of an inbound stream for a key frame, as often as is good for it.
-  mutating func requestKeyframe(of stream: Int, at now: Instant) {
+  mutating func requestKeyframe(of stream: Int, for reason: KeyframeRequester.Reason, at now: Instant) {
     guard inbound[stream].kind == .video else { return }
     let link = inbound[stream].link
-    inbound[stream].keyframes.request(roundTripTime: links[link].roundTripTime, at: now)
-    if inbound[stream].keyframes.nextDeadline <= now { oweRTCP(link) } else { deadlines.advance(inbound[stream].keyframes.nextDeadline, for: link) }
+    inbound[stream].keyframes.roundTripTime = links[link].roundTripTime
+    if case .send(let request) = inbound[stream].keyframes.request(reason, at: now) {
+      inbound[stream].keyframeRequest = request
+      oweRTCP(link)
+    }
+    deadlines.advance(inbound[stream].keyframes.nextDeadline, for: link)
   }
 }

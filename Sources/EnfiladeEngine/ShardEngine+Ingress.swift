@@ -1,6 +1,7 @@
 // Datagrams in: told apart by their first byte (RFC 7983 §7), media opened in one batch.
 
-package import EnfiladeTransport
+import BasicContainers
+import EnfiladeTransport
 package import EnfiladeWire
 
 extension ShardEngine {
@@ -18,7 +19,7 @@ extension ShardEngine {
     }
     openIngress(at: now)
     // A single message with more segments than a whole batch holds does not come from a kernel that was asked for MTU-sized ones.
-    if taken == 0, let first = datagrams.first, segmentCount(of: first) > IngressStage.capacity, packets.isEmpty {
+    if taken == 0, let first = unsafe datagrams.first, segmentCount(of: first) > IngressStage.capacity, packets.isEmpty {
       drops.count(.oversizedDatagram)
       return 1
     }
@@ -56,7 +57,8 @@ extension ShardEngine {
 
   /// Gives a sealed packet a slot and a place in the batch.
   private mutating func enqueueMedia(_ bytes: RawSpan, isRTCP: Bool, from source: SocketAddress) {
-    guard let link = addresses.find(source) else { return drops.count(.mediaFromUnknownAddress) }
+    guard let found = addresses.find(source) else { return drops.count(.mediaFromUnknownAddress) }
+    let link = Int(found)
     guard let session = links[link].session else { return drops.count(.mediaBeforeHandshake) }
     guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
     links[link].packetsIn &+= 1
@@ -66,7 +68,7 @@ extension ShardEngine {
       unsafe ingress.append(
         UnprotectJob(
           session: session, isRTCP: isRTCP, source: sealed.baseAddress!, sourceByteCount: sealed.count,
-          destination: slab.pointer(to: handle)!, capacity: Limits.slotByteCount), link: Int32(link), handle: handle)
+          destination: slab.pointer(to: handle)!, capacity: Limits.slotByteCount), link: found, handle: handle)
     }
   }
 

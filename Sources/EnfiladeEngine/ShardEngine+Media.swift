@@ -1,5 +1,7 @@
 // An opened RTP packet: whose it is, whether it is new, and where it is kept.
 
+import BasicContainers
+import EnfiladeCongestion
 import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeTransport
@@ -17,7 +19,8 @@ extension ShardEngine {
   private mutating func acceptRTP(
     in handle: PacketHandle, byteCount: Int, index: ExtendedSequenceNumber, link: Int, at now: Instant
   ) -> DropReason? {
-    guard let bytes = slab.bytes(of: handle, count: byteCount), case .success(let view) = RTPPacketView.parse(bytes) else {
+    // Sound: the batch's reference keeps the slot until this function gives it to the turn, or its caller gives it back.
+    guard let bytes = unsafe slab.lentBytes(of: handle, count: byteCount), case .success(let view) = RTPPacketView.parse(bytes) else {
       return .rtpMalformed
     }
     traffic.packetsIn &+= 1
@@ -75,9 +78,10 @@ extension ShardEngine {
     guard let index = OriginalSequenceNumber.widen(SequenceNumber(osn), in: inbound[Int(source.inbound)].unwrapper) else {
       return .retransmissionUnwanted
     }
-    guard let whole = slab.bytes(of: handle, count: byteCount) else { return .rtpMalformed }
-    let bytes = whole.extracting(2..<2 + rebuiltByteCount)
-    guard case .success(let original) = RTPPacketView.parse(bytes) else { return .retransmissionMalformed }
+    // Sound: as above, and the writing is over.
+    guard let bytes = unsafe slab.lentBytes(of: handle, from: 2, count: rebuiltByteCount),
+      case .success(let original) = RTPPacketView.parse(bytes)
+    else { return .retransmissionMalformed }
     return keep(
       Packet(
         handle: handle, start: 2, byteCount: rebuiltByteCount, inbound: source.inbound, format: format.format, startsKeyframe: false,
@@ -105,7 +109,8 @@ extension ShardEngine {
     slab.retain(packet.handle)
     let note = HistoryNote(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format)
     switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
-    case .stored(let evicted): if let evicted { slab.release(evicted) }
+    case .stored: break
+    case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(packet.handle)
     }
     if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
@@ -120,7 +125,7 @@ extension ShardEngine {
     guard inbound[stream].feedback.contains(.nack) else { return }
     switch inbound[stream].nack.handlePacket(packet.sequence, at: now) {
     case .none: break
-    case .requestKeyframe: requestKeyframe(of: stream, at: now)
+    case .requestKeyframe: requestKeyframe(of: stream, for: .unrecoveredLoss, at: now)
     }
     deadlines.advance(inbound[stream].nack.nextDeadline, for: link)
   }

@@ -1,5 +1,7 @@
 // RTCP out: sender and receiver reports in time, and feedback to publishers at once (RFC 3550 §6, RFC 4585, RFC 5104).
 
+import BasicContainers
+import EnfiladeCongestion
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
@@ -32,7 +34,7 @@ extension ShardEngine {
     for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
       guard blocks.count < RTCPWriter.maximumCount else { break }
       let stream = Int(links[link].sources[position].inbound)
-      blocks.append(inbound[stream].statistics.makeReport(for: inbound[stream].ssrc, at: now))
+      blocks.append(ReportBlock(inbound[stream].statistics.makeReport(at: now), of: inbound[stream].ssrc))
     }
     var next = 0
     var isFirst = true
@@ -46,7 +48,8 @@ extension ShardEngine {
         next += 1
         guard let info = makeSenderInfo(stream, at: now) else { continue }
         sender = info.ssrc
-        _ = RTCPWriter.senderReport(info, reportBlocks: wroteAny ? Span() : blocks.span, into: &writer)
+        if wroteAny { blocks = [] }
+        _ = RTCPWriter.senderReport(info, reportBlocks: blocks.span, into: &writer)
         wroteAny = true
       }
       if !wroteAny {
@@ -68,8 +71,9 @@ extension ShardEngine {
     let local = configuration.wallClock.ntp(at: now)
     let publisher = links[inbound[Int(current)].link].publisherClock
     guard let timestamp = inbound[Int(current)].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
-    return outbound[stream].statistics.makeInformation(
-      ssrc: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
+    let information = outbound[stream].statistics.makeInformation(
+      ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
+    return SenderInfo(information, of: outbound[stream].ssrc)
   }
 
   // MARK: Feedback
@@ -79,15 +83,13 @@ extension ShardEngine {
       let stream = Int(links[link].sources[position].inbound)
       guard egress.hasRoom else { return oweRTCP(link) }
       if inbound[stream].nack.nextDeadline <= now { writeNACK(stream, link: link, session: session, at: now) }
-      if inbound[stream].keyframes.nextDeadline <= now { writeKeyframeRequest(stream, link: link, session: session, at: now) }
+      writeKeyframeRequest(stream, link: link, session: session, at: now)
     }
     while let deadline = links[link].recorder?.nextDeadline, deadline <= now {
       guard egress.hasRoom else { return oweRTCP(link) }
       var writer = feedbackWriter(link)
-      guard
-        links[link].recorder?.pollFeedback(
-          into: &writer, senderSSRC: links[link].localSSRC, mediaSSRC: links[link].feedbackTarget, at: now) == true
-      else { return }
+      let (sender, target) = (links[link].localSSRC, links[link].feedbackTarget)
+      guard links[link].recorder?.pollFeedback(into: &writer, senderSSRC: sender, mediaSSRC: target, at: now) == true else { return }
       commitRTCP(byteCount: writer.count, link: link, session: session)
     }
   }
@@ -96,7 +98,7 @@ extension ShardEngine {
     var lost: [SequenceNumber] = []
     inbound[stream].nack.roundTripTime = links[link].roundTripTime
     let action = inbound[stream].nack.pollDue(at: now) { lost.append($0.wire) }
-    if case .requestKeyframe = action { inbound[stream].keyframes.request(roundTripTime: links[link].roundTripTime, at: now) }
+    if case .requestKeyframe = action { requestKeyframe(of: stream, for: .unrecoveredLoss, at: now) }
     var rest = lost[...]
     while !rest.isEmpty, egress.hasRoom {
       var writer = feedbackWriter(link)
@@ -109,13 +111,15 @@ extension ShardEngine {
   }
 
   private mutating func writeKeyframeRequest(_ stream: Int, link: Int, session: ProtectorSession, at now: Instant) {
-    guard let command = inbound[stream].keyframes.pollRequest(at: now) else { return }
+    guard let request = inbound[stream].keyframeRequest ?? inbound[stream].keyframes.pollRequest(at: now) else { return }
+    inbound[stream].keyframeRequest = nil
+    guard egress.hasRoom else { return }
     var writer = feedbackWriter(link)
     if inbound[stream].feedback.contains(.pictureLossIndication) {
       _ = RTCPWriter.pictureLossIndication(
         PictureLossIndication(senderSSRC: links[link].localSSRC, mediaSSRC: inbound[stream].ssrc), into: &writer)
     } else if inbound[stream].feedback.contains(.fullIntraRequest) {
-      let entries = [FullIntraRequestEntry(ssrc: inbound[stream].ssrc, commandSequenceNumber: command)]
+      let entries = [FullIntraRequestEntry(ssrc: inbound[stream].ssrc, commandSequenceNumber: request.sequenceNumber)]
       _ = RTCPWriter.fullIntraRequest(senderSSRC: links[link].localSSRC, entries: entries.span, into: &writer)
     } else {
       return
@@ -129,7 +133,8 @@ extension ShardEngine {
   @_lifetime(immortal)
   private func rtcpWriter() -> ByteWriter {
     // Sound: the caller checked `hasRoom`, and commits or abandons the bytes before anybody else writes.
-    unsafe ByteWriter(MutableRawSpan(_unsafeStart: egress.next, byteCount: Self.rtcpByteCount))
+    let place = unsafe MutableRawSpan(_unsafeStart: egress.next, byteCount: Self.rtcpByteCount)
+    return unsafe ByteWriter(_overrideLifetime(place, copying: ()))
   }
 
   /// A writer that begins as the peer wants feedback to begin: bare, or behind an empty report (RFC 5506 §3.3, RFC 3550 §6.1).

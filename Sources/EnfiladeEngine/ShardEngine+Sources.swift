@@ -1,6 +1,8 @@
 // Which media section an unknown source belongs to (RFC 9143 §9.2), and what it is there.
 
+import BasicContainers
 import EnfiladeRTP
+import EnfiladeStreams
 import EnfiladeTransport
 import EnfiladeWire
 
@@ -46,17 +48,16 @@ extension ShardEngine {
     nextSerial &+= 1
     publications[publication].currentInbound = Int32(stream)
     inbound[stream].feedback = format.feedback
-    if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, at: now) }
+    if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
     return stream
   }
 
   /// By MID, by an announced SSRC, or by a payload type that only one section has, in this order.
   private func sectionIndex(of view: RTPPacketView, in bytes: RawSpan, link: Int) -> Int? {
     for index in links[link].receive.indices {
-      guard let identifier = links[link].receive[index].extensions[.mid],
-        let element = view.extensionElement(identifier, in: bytes)
-      else { continue }
-      if element.data(in: bytes).hasSameBytes(as: links[link].receive[index].mid.rawBytes) { return index }
+      let section = links[link].receive[index]
+      guard let identifier = section.extensions[.mid], let element = view.extensionElement(identifier, in: bytes) else { continue }
+      if element.data(in: bytes).hasSameBytes(as: section.mid.rawBytes) { return index }
     }
     if let index = links[link].receive.firstIndex(where: {
       $0.sources.contains(view.ssrc) || $0.retransmissionSources.contains(view.ssrc)

@@ -1,5 +1,6 @@
 // Time: what each link wants to be called for, and what it does then.
 
+import BasicContainers
 import EnfiladeCongestion
 import EnfiladeStreams
 import EnfiladeTransport
