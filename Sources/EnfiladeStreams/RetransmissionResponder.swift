@@ -1,6 +1,6 @@
 // Whether a packet that a subscriber asks for is sent again now (RFC 4588 §7; RFC 4585 §6.2.1).
 
-package import BasicContainers
+import BasicContainers
 package import EnfiladeWire
 
 /// The brakes on repair of one outgoing stream: not twice within a round trip, not more than so often, not more than a share of the
