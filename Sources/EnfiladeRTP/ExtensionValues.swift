@@ -22,7 +22,7 @@ package struct AbsoluteSendTime: Hashable, Sendable {
   /// The signed distance, for times less than 32 seconds apart.
   @inlinable package static func - (a: AbsoluteSendTime, b: AbsoluteSendTime) -> TimeDelta {
     let ticks = Int64(Int32(bitPattern: (a.rawValue &- b.rawValue) << 8) >> 8)
-    return TimeDelta(nanoseconds: ticks * 1_000_000_000 >> 18)
+    return TimeDelta(nanoseconds: (ticks * 1_000_000_000) >> 18)
   }
 }
 

@@ -105,7 +105,7 @@ package struct ReportBlock: Hashable, Sendable {
     guard lastSenderReport != 0 else { return nil }
     let ticks = Int32(bitPattern: now.compact &- lastSenderReport &- delaySinceLastSenderReport)
     guard ticks >= 0 else { return nil }
-    return TimeDelta(nanoseconds: Int64(ticks) * 1_000_000_000 >> 16)
+    return TimeDelta(nanoseconds: (Int64(ticks) * 1_000_000_000) >> 16)
   }
 }
 
