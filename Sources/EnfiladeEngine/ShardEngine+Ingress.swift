@@ -1,0 +1,102 @@
+// Datagrams in: told apart by their first byte (RFC 7983 §7), media opened in one batch.
+
+package import EnfiladeTransport
+package import EnfiladeWire
+
+extension ShardEngine {
+  /// Takes received datagrams. Media is opened, parsed and waits for ``pollTransmit(into:at:)``; everything else is done at once.
+  ///
+  /// - Returns: how many of them were taken. When it is fewer than all, drain and hand in the rest.
+  package mutating func handle(_ datagrams: UnsafeBufferPointer<ReceivedDatagram>, at now: Instant) -> Int {
+    advanceClock(to: now)
+    var taken = 0
+    while taken < datagrams.count {
+      let datagram = unsafe datagrams[taken]
+      guard ingress.count + segmentCount(of: datagram) <= IngressStage.capacity, packets.count < IngressStage.capacity else { break }
+      handleSegments(of: datagram, at: now)
+      taken += 1
+    }
+    openIngress(at: now)
+    // A single message with more segments than a whole batch holds does not come from a kernel that was asked for MTU-sized ones.
+    if taken == 0, let first = datagrams.first, segmentCount(of: first) > IngressStage.capacity, packets.isEmpty {
+      drops.count(.oversizedDatagram)
+      return 1
+    }
+    return taken
+  }
+
+  private func segmentCount(of datagram: ReceivedDatagram) -> Int {
+    guard datagram.segmentByteCount > 0 else { return 1 }
+    return (datagram.byteCount + datagram.segmentByteCount - 1) / datagram.segmentByteCount
+  }
+
+  private mutating func handleSegments(of datagram: ReceivedDatagram, at now: Instant) {
+    guard datagram.byteCount > 0 else { return drops.count(.emptyDatagram) }
+    let segment = datagram.segmentByteCount > 0 ? datagram.segmentByteCount : datagram.byteCount
+    var offset = 0
+    while offset < datagram.byteCount {
+      let count = min(segment, datagram.byteCount - offset)
+      // Sound: within the received bytes, which stay until the next receive.
+      let bytes = unsafe RawSpan(_unsafeStart: datagram.base + offset, byteCount: count)
+      handleDatagram(bytes, from: datagram.source, at: now)
+      offset += count
+    }
+  }
+
+  private mutating func handleDatagram(_ bytes: RawSpan, from source: SocketAddress, at now: Instant) {
+    guard bytes.byteCount <= Limits.datagramByteCount else { return drops.count(.oversizedDatagram) }
+    switch DatagramKind(bytes) {
+    case .rtp: enqueueMedia(bytes, isRTCP: false, from: source)
+    case .rtcp: enqueueMedia(bytes, isRTCP: true, from: source)
+    case .stun: handleSTUN(bytes, from: source, at: now)
+    case .dtls: handleHandshake(bytes, from: source, at: now)
+    default: drops.count(.unknownDatagramKind)
+    }
+  }
+
+  /// Gives a sealed packet a slot and a place in the batch.
+  private mutating func enqueueMedia(_ bytes: RawSpan, isRTCP: Bool, from source: SocketAddress) {
+    guard let link = addresses.find(source) else { return drops.count(.mediaFromUnknownAddress) }
+    guard let session = links[link].session else { return drops.count(.mediaBeforeHandshake) }
+    guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
+    links[link].packetsIn &+= 1
+    links[link].bytesIn &+= UInt64(bytes.byteCount)
+    // Sound: the handle was leased just now, and the source bytes stay until the batch is opened, which is before the next receive.
+    unsafe bytes.withUnsafeBytes { sealed in
+      unsafe ingress.append(
+        UnprotectJob(
+          session: session, isRTCP: isRTCP, source: sealed.baseAddress!, sourceByteCount: sealed.count,
+          destination: slab.pointer(to: handle)!, capacity: Limits.slotByteCount), link: Int32(link), handle: handle)
+    }
+  }
+
+  private mutating func openIngress(at now: Instant) {
+    guard ingress.count > 0 else { return }
+    ingress.open(with: protector)
+    for index in 0..<ingress.count {
+      let job = ingress.job(at: index)
+      let handle = ingress.handle(at: index)
+      if let reason = dropReason(for: job.outcome) {
+        drops.count(reason)
+        slab.release(handle)
+      } else if job.isRTCP {
+        handleRTCP(in: handle, byteCount: Int(job.resultByteCount), link: ingress.link(at: index), at: now)
+        slab.release(handle)
+      } else {
+        handleRTP(in: handle, byteCount: Int(job.resultByteCount), index: job.index, link: ingress.link(at: index), at: now)
+      }
+    }
+    ingress.removeAll()
+  }
+
+  private func dropReason(for outcome: ProtectionOutcome) -> DropReason? {
+    switch outcome {
+    case .done: nil
+    case .authenticationFailed: .authenticationFailed
+    case .replayed: .replayed
+    case .tooOld: .tooOldForReplayWindow
+    case .malformed: .malformedProtection
+    case .noKey, .pending: .noKey
+    }
+  }
+}
