@@ -53,9 +53,7 @@ package import EnfiladeWire
   /// The datagram at `index`, in the order of appending.
   package func datagram(at index: Int) -> OutgoingDatagram {
     // Sound: inside the storage; valid until the place is filled again, which is after the drain.
-    unsafe OutgoingDatagram(
-      base: UnsafeRawPointer(storage + index * Self.placeByteCount), byteCount: lengths[index], segmentByteCount: 0,
-      destination: destinations[index])
+    unsafe OutgoingDatagram(base: storage + index * Self.placeByteCount, byteCount: lengths[index], to: destinations[index])
   }
 
   package mutating func removeAll() { count = 0 }

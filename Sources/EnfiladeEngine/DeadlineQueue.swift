@@ -5,7 +5,7 @@ package import EnfiladeWire
 
 /// A priority queue of table indices by deadline. Complexity: O(log n) to set or clear, O(1) to look.
 package struct DeadlineQueue: ~Copyable {
-  private struct Entry {
+  struct Entry {
     var deadline: Instant
     var index: Int32
   }

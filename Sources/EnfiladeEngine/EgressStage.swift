@@ -31,7 +31,7 @@ package struct EgressRecord {
 
 /// Packets that leave in one message.
 @safe package struct Run {
-  package var base: UnsafeRawPointer
+  package var base: UnsafeMutableRawPointer
   package var byteCount: Int
   /// The size of each packet but the last; zero when there is one.
   package var segmentByteCount: Int
@@ -44,10 +44,6 @@ package struct EgressRecord {
   package static let arenaByteCount = 1 << 20
   /// Jobs in one batch for the protector.
   package static let jobCapacity = 1024
-  /// Segments of one GSO message: the kernel's bound (UDP_MAX_SEGMENTS was 64 up to Linux 6.x).
-  package static let segmentCapacity = 64
-  /// Bytes of one GSO message: what an IPv4 datagram may carry, rounded down.
-  package static let messageByteCount = 65_000
 
   private let arena: UnsafeMutableRawPointer
   private let jobs: UnsafeMutablePointer<ProtectJob>
@@ -109,10 +105,10 @@ package struct EgressRecord {
       let segment = Int(first.resultByteCount)
       var total = segment
       var segments = 1
-      while nextJob < jobCount, segments < Self.segmentCapacity {
+      while nextJob < jobCount, segments < OutgoingDatagram.segmentLimit {
         let following = unsafe jobs[nextJob]
         let size = Int(following.resultByteCount)
-        guard unsafe jobLinks[nextJob] == link, following.outcome == .done, size <= segment, total + size <= Self.messageByteCount,
+        guard unsafe jobLinks[nextJob] == link, following.outcome == .done, size <= segment, total + size <= OutgoingDatagram.byteLimit,
           unsafe UnsafeRawPointer(following.destination) == UnsafeRawPointer(first.destination) + total
         else { break }
         total += size
@@ -121,7 +117,7 @@ package struct EgressRecord {
         if size < segment { break }
       }
       return unsafe Run(
-        base: UnsafeRawPointer(first.destination), byteCount: total, segmentByteCount: segments > 1 ? segment : 0, link: link)
+        base: first.destination, byteCount: total, segmentByteCount: segments > 1 ? segment : 0, link: link)
     }
     return nil
   }

@@ -61,7 +61,7 @@ extension ShardEngine {
       traffic.messagesOut &+= 1
       batch.append(
         unsafe OutgoingDatagram(
-          base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, destination: destination))
+          base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, to: destination))
     }
     let refused = egress.endFlush()
     if refused > 0 { drops.count(.protectFailed, by: UInt64(refused)) }

@@ -5,43 +5,36 @@ import EnfiladeTransport
 package import EnfiladeWire
 
 extension ShardEngine {
-  /// Takes received datagrams. Media is opened, parsed and waits for ``pollTransmit(into:at:)``; everything else is done at once.
+  /// Takes a received message. Media waits for ``finishBatch(at:)``; everything else is done at once.
   ///
-  /// - Returns: how many of them were taken. When it is fewer than all, drain and hand in the rest.
-  package mutating func handle(_ datagrams: UnsafeBufferPointer<ReceivedDatagram>, at now: Instant) -> Int {
+  /// - Returns: `false` when there is no room for it: finish the batch, drain, and hand it in again.
+  package mutating func handle(_ datagram: ReceivedDatagram, at now: Instant) -> Bool {
     advanceClock(to: now)
-    var taken = 0
-    while taken < datagrams.count {
-      let datagram = unsafe datagrams[taken]
-      guard ingress.count + segmentCount(of: datagram) <= IngressStage.capacity, packets.count < IngressStage.capacity else { break }
-      handleSegments(of: datagram, at: now)
-      taken += 1
+    guard datagram.byteCount > 0 else {
+      drops.count(.emptyDatagram)
+      return true
     }
-    openIngress(at: now)
-    // A single message with more segments than a whole batch holds does not come from a kernel that was asked for MTU-sized ones.
-    if taken == 0, let first = unsafe datagrams.first, segmentCount(of: first) > IngressStage.capacity, packets.isEmpty {
+    guard !datagram.isTruncated, datagram.segmentCount <= IngressStage.capacity else {
       drops.count(.oversizedDatagram)
-      return 1
+      return true
     }
-    return taken
-  }
-
-  private func segmentCount(of datagram: ReceivedDatagram) -> Int {
-    guard datagram.segmentByteCount > 0 else { return 1 }
-    return (datagram.byteCount + datagram.segmentByteCount - 1) / datagram.segmentByteCount
-  }
-
-  private mutating func handleSegments(of datagram: ReceivedDatagram, at now: Instant) {
-    guard datagram.byteCount > 0 else { return drops.count(.emptyDatagram) }
+    guard ingress.count + datagram.segmentCount + packets.count <= IngressStage.capacity else { return false }
     let segment = datagram.segmentByteCount > 0 ? datagram.segmentByteCount : datagram.byteCount
     var offset = 0
     while offset < datagram.byteCount {
       let count = min(segment, datagram.byteCount - offset)
       // Sound: within the received bytes, which stay until the next receive.
-      let bytes = unsafe RawSpan(_unsafeStart: datagram.base + offset, byteCount: count)
-      handleDatagram(bytes, from: datagram.source, at: now)
+      let bytes = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(datagram.base) + offset, byteCount: count)
+      handleDatagram(bytes, from: datagram.address, at: now)
       offset += count
     }
+    return true
+  }
+
+  /// Opens and parses the media that was handed in; then drain.
+  package mutating func finishBatch(at now: Instant) {
+    advanceClock(to: now)
+    openIngress(at: now)
   }
 
   private mutating func handleDatagram(_ bytes: RawSpan, from source: SocketAddress, at now: Instant) {
