@@ -21,7 +21,8 @@ extension Candidate: LosslessStringConvertible {
     guard let priority = Self.number(words[3], digits: 10), priority <= UInt64(UInt32.max) else { return nil }
     guard let host = Self.host(words[4], port: words[5]), words[6] == "typ", let kind = Kind(rawValue: String(words[7])) else { return nil }
     self.init(
-      foundation: String(foundation), component: UInt16(component), transport: transport, priority: UInt32(priority), host: host, kind: kind)
+      foundation: String(foundation), component: UInt16(component), transport: transport, priority: UInt32(priority), host: host, kind: kind
+    )
 
     words = words.dropFirst(8)
     if words.first == "raddr" {
@@ -44,7 +45,8 @@ extension Candidate: LosslessStringConvertible {
 
   /// `candidate:` and the candidate, as ``init(_:)`` reads it.
   package var description: String {
-    var text = "candidate:\(foundation) \(component) \(transport.rawValue) \(priority) \(Self.text(host, between: " ")) typ \(kind.rawValue)"
+    var text =
+      "candidate:\(foundation) \(component) \(transport.rawValue) \(priority) \(Self.text(host, between: " ")) typ \(kind.rawValue)"
     if let related { text += " raddr " + Self.text(related, between: " rport ") }
     if let tcpType { text += " tcptype " + tcpType.rawValue }
     for item in extensions { text += " \(item.name) \(item.value)" }

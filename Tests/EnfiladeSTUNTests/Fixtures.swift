@@ -24,6 +24,7 @@ extension STUNMessageView {
   func fingerprintFits(_ bytes: [UInt8]) -> Bool { hasValidFingerprint(in: bytes.rawBytes) }
   func integrityFits(_ bytes: [UInt8], _ key: STUNKey) -> Bool { hasValidMessageIntegrity(in: bytes.rawBytes, key: key) }
   func receiver(_ bytes: [UInt8]) -> [UInt8]? { receiverUfrag(in: bytes.rawBytes)?.copyToArray() }
+  func receiverKey(_ bytes: [UInt8]) -> UfragKey? { receiverUfragKey(in: bytes.rawBytes) }
   func sender(_ bytes: [UInt8]) -> [UInt8]? { senderUfrag(in: bytes.rawBytes)?.copyToArray() }
 }
 
