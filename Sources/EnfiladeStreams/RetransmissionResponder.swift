@@ -68,7 +68,7 @@ package struct RetransmissionResponder: ~Copyable {
 
   private func judge(_ outgoing: ExtendedSequenceNumber, byteCount: Int, at now: Instant) -> Verdict {
     let entry = entries[place(of: outgoing)]
-    guard entry.round == round(of: outgoing) else { return .unknown }
+    guard outgoing.rawValue >= 0, entry.round == round(of: outgoing) else { return .unknown }
     if Int(entry.count) >= Limits.retransmissionCount { return .tooOften }
     if entry.count > 0 {
       let elapsed = TimeDelta.milliseconds(Int64(Self.milliseconds(now) &- entry.sentAtMilliseconds))

@@ -56,7 +56,7 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
   /// The newest number sent.
   @inlinable package var newestSent: ExtendedSequenceNumber? { newest }
 
-  /// A packet from `source` was sent as `outgoing`.
+  /// A packet from `source` was sent as `outgoing`, which is not negative.
   @inlinable package mutating func insert(_ outgoing: ExtendedSequenceNumber, from source: Source) {
     if let newest {
       if newest - outgoing >= capacity { return }
@@ -69,15 +69,17 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
 
   /// Where the packet sent as `outgoing` came from, or `nil` when it was never sent or is forgotten.
   @inlinable package func find(_ outgoing: ExtendedSequenceNumber) -> Source? {
-    guard let newest, outgoing <= newest, newest - outgoing < capacity else { return nil }
+    // A NACK may name a number from before the first; our numbers start at zero or above.
+    guard let newest, outgoing.rawValue >= 0, outgoing <= newest, newest - outgoing < capacity else { return nil }
     let entry = entries[place(of: outgoing)]
     return entry.round == round(of: outgoing) ? entry.source : nil
   }
 
-  /// The outgoing number that a NACK's 16 bits name: the newest sent that has them. `nil` before the first packet.
+  /// The outgoing number that a NACK's 16 bits name: the newest sent that has them. `nil` when there was none.
   @inlinable package func widen(_ number: SequenceNumber) -> ExtendedSequenceNumber? {
     guard let newest else { return nil }
-    return newest - Int(newest.wire.rawValue &- number.rawValue)
+    let wide = newest - Int(newest.wire.rawValue &- number.rawValue)
+    return wide.rawValue >= 0 ? wide : nil
   }
 
   @inlinable func place(of outgoing: ExtendedSequenceNumber) -> Int {

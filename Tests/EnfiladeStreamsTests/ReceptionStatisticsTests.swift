@@ -175,7 +175,9 @@ struct SenderStatisticsTests {
     #expect(statistics.lastReport != nil)
   }
 
-  @Test("Rounding below zero counts as almost nothing; nonsense counts as nothing", arguments: [(1, true), (65, true), (66, false), (1 << 20, false)])
+  @Test(
+    "Rounding below zero counts as almost nothing; nonsense counts as nothing",
+    arguments: [(1, true), (65, true), (66, false), (1 << 20, false)])
   func negative(excess: UInt32, isBelieved: Bool) {
     var statistics = SenderStatistics()
     statistics.handleReport(report(lastSenderReport: 0x0001_0000, delay: excess), at: NTPTimestamp(rawValue: 0x0001_0000 << 16))

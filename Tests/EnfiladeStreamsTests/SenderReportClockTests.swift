@@ -102,7 +102,8 @@ struct SenderReportClockTests {
     #expect(publisher.publisherTime(at: theirs) == nil)
     func report(at seconds: Int64, delay: Int64, ahead: Int64 = 0) {
       let now = Instant.zero + .seconds(seconds)
-      publisher.handleSenderReport(ntp: theirs + .seconds(seconds + ahead), local: theirs + .seconds(seconds) + .milliseconds(delay), at: now)
+      publisher.handleSenderReport(
+        ntp: theirs + .seconds(seconds + ahead), local: theirs + .seconds(seconds) + .milliseconds(delay), at: now)
     }
     report(at: 0, delay: 50)
     #expect(publisher.offset! - .milliseconds(50) < .microseconds(1))
@@ -136,7 +137,10 @@ struct OriginalSequenceNumberTests {
 
   @Test(
     "An OSN is widened next to the newest packet, and refused when it answers nothing we can have asked",
-    arguments: [(65_530, 65_520, true), (65_540, 65_530, true), (65_540, 3, true), (70_000, 68_999, false), (70_000, 71_001, false), (70_000, 69_000, true)])
+    arguments: [
+      (65_530, 65_520, true), (65_540, 65_530, true), (65_540, 3, true), (70_000, 68_999, false), (70_000, 71_001, false),
+      (70_000, 69_000, true),
+    ])
   func widen(newest: Int64, asked: Int64, isAccepted: Bool) {
     var original = SequenceUnwrapper()
     #expect(OriginalSequenceNumber.widen(SequenceNumber(1), in: original) == nil)
