@@ -17,7 +17,7 @@ extension RTCPWriter {
   /// Appends one feedback packet about as many `arrivals` as it can say: limited by the room, by a delta of more than 8 s between two
   /// packets, and by a span of 2^15 numbers.
   ///
-  /// Chunks are chosen greedily, each the form that covers the most packets.
+  /// Chunks are chosen to cover the most packets with the one after them: within a tenth of the fewest possible.
   ///
   /// - Parameters:
   ///   - base: the first number reported on, not after the first arrival's; what lies between is said to be lost.
@@ -153,18 +153,49 @@ struct SymbolCursor: ~Escapable {
     return delta >= 0 && delta <= 255 ? 1 : 2
   }
 
-  /// Consumes what the best next chunk covers.
+  /// Consumes the next chunk: the one that, together with the best one after it, covers most.
   @_lifetime(self: copy self)
   mutating func nextChunk() -> UInt16? {
-    guard index < count else { return nil }
+    let options = options()
+    guard var best = options.run else { return nil }
+    // A run at least as long as any vector is taken as it is; else look one chunk ahead.
+    if best.length < 14 {
+      var bestReach = reach(best)
+      if let option = options.singleBits { prefer(option, over: &best, &bestReach) }
+      if let option = options.pairs { prefer(option, over: &best, &bestReach) }
+    }
+    consume(best.length)
+    return best.word
+  }
+
+  private struct Chunk {
+    var word: UInt16
+    var length: Int
+  }
+
+  private func prefer(_ option: Chunk, over best: inout Chunk, _ bestReach: inout Int) {
+    let reach = reach(option)
+    if reach > bestReach || reach == bestReach && option.length > best.length { (best, bestReach) = (option, reach) }
+  }
+
+  /// How many symbols `chunk` and the longest one after it cover.
+  private func reach(_ chunk: Chunk) -> Int {
+    var after = copy self
+    after.consume(chunk.length)
+    let next = after.options()
+    return chunk.length + max(next.run?.length ?? 0, next.singleBits?.length ?? 0, next.pairs?.length ?? 0)
+  }
+
+  /// The chunks that can stand here; no vectors where the run is as long as they could be.
+  private func options() -> (run: Chunk?, singleBits: Chunk?, pairs: Chunk?) {
+    guard index < count else { return (nil, nil, nil) }
     // A run of losses is as long as the gap: no need to walk it.
-    let losses = min(gap, 0x1FFF)
-    if losses >= 14 {
-      position = position + losses
-      return UInt16(truncatingIfNeeded: losses)
+    if gap >= 14 {
+      let length = min(gap, 0x1FFF)
+      return (Chunk(word: UInt16(truncatingIfNeeded: length), length: length), nil, nil)
     }
 
-    // Look at what a vector of 14 could cover.
+    // The symbols that a vector could cover, two bits each from the upper end.
     var ahead = copy self
     var symbols: UInt32 = 0
     var seen = 0
@@ -178,37 +209,29 @@ struct SymbolCursor: ~Escapable {
       symbols |= UInt32(symbol) << UInt32(30 - 2 * seen)
       seen += 1
     }
-    let isEnd = ahead.index == count
     if runLength == seen {
-      // The run may go on.
-      while runLength < 0x1FFF {
-        var probe = copy ahead
-        guard probe.nextSymbol() == first else { break }
-        ahead = probe
-        runLength += 1
-      }
-      self = ahead
-      return first << 13 | UInt16(truncatingIfNeeded: runLength)
+      while runLength < 0x1FFF, ahead.nextSymbol() == first { runLength += 1 }
     }
-    // A vector says as many symbols as it has places, or as many as are left.
-    let singleBits = smallLength == seen && (seen == 14 || isEnd) ? seen : 0
-    let twoBits = min(seen, 7)
-    if runLength >= max(singleBits, twoBits) {
-      consume(runLength)
-      return first << 13 | UInt16(truncatingIfNeeded: runLength)
-    }
-    if singleBits > 0 {
+    let run = Chunk(word: first << 13 | UInt16(truncatingIfNeeded: runLength), length: runLength)
+    guard runLength < seen else { return (run, nil, nil) }
+
+    // A vector has as many symbols as it has places, or as many as are left.
+    var singleBits: Chunk?
+    if smallLength == seen {
       var word: UInt16 = 0x8000
       for place in 0..<seen where symbols >> UInt32(30 - 2 * place) & 3 == 1 { word |= 0x2000 >> UInt16(place) }
-      consume(seen)
-      return word
+      singleBits = Chunk(word: word, length: seen)
     }
-    consume(twoBits)
-    return 0xC000 | UInt16(truncatingIfNeeded: symbols >> 18) & 0x3FFF
+    let pairs = Chunk(word: 0xC000 | UInt16(truncatingIfNeeded: symbols >> 18) & 0x3FFF, length: min(seen, 7))
+    return (run, singleBits, pairs)
   }
 
   @_lifetime(self: copy self)
   private mutating func consume(_ symbolCount: Int) {
+    if gap >= symbolCount {
+      position = position + symbolCount
+      return
+    }
     for _ in 0..<symbolCount { _ = nextSymbol() }
   }
 }
