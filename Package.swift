@@ -97,7 +97,7 @@ let package = Package(
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeWire",
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ], swiftSettings: everywhere),
