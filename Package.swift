@@ -76,7 +76,7 @@ let package = Package(
       name: "EnfiladeEngine",
       dependencies: [
         "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        containers,
+        containers, .product(name: "DequeModule", package: "swift-collections"),
       ], swiftSettings: pure),
 
     // MARK: The doors to the machine, above the double line

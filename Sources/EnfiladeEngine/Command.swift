@@ -2,7 +2,7 @@
 
 package import EnfiladeSTUN
 package import EnfiladeTransport
-package import EnfiladeWire
+import EnfiladeWire
 
 /// A verb for one shard. Commands are values in a bounded mailbox; each is carried out whole, between two packets.
 package enum Command: Sendable {
@@ -37,6 +37,8 @@ package enum RefusedCommand: Sendable, Hashable {
   case unknownSlot(SlotKey)
   case unknownPublication(PublicationKey)
   case linkCapacityReached(LinkID)
+  case publicationCapacityReached(PublicationKey)
+  case slotCapacityReached(SlotKey)
   case duplicateLink(LinkID)
   case protectorRefused(LinkID, ProtectorError)
 }

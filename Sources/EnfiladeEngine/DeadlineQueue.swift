@@ -1,11 +1,11 @@
 // Which link wants to be called next: an indexed binary heap, so that moving a deadline neither searches nor allocates.
 
-package import BasicContainers
+import BasicContainers
 package import EnfiladeWire
 
 /// A priority queue of table indices by deadline. Complexity: O(log n) to set or clear, O(1) to look.
 package struct DeadlineQueue: ~Copyable {
-  private struct Entry {
+  struct Entry {
     var deadline: Instant
     var index: Int32
   }

@@ -10,6 +10,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case stunUnknownCredentials
   case stunUnauthenticated
   case stunUnexpected
+  case addressInUse
+  case addressTableFull
   case dtlsFromUnknownAddress
   case mediaFromUnknownAddress
   case mediaBeforeHandshake

@@ -99,6 +99,18 @@ package struct PacketSlab: ~Copyable {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
+  /// A stretch of a slot that the caller holds a reference to, without borrowing the slab meanwhile: for an engine that reads a packet
+  /// while it moves its own state. `nil` for a stale handle or a stretch beyond the slot.
+  ///
+  /// Unsafe, because nothing but that reference keeps the bytes: whoever gives it back, or writes the slot, must not use the span after.
+  @unsafe @_lifetime(immortal)
+  @inlinable package func lentBytes(of handle: PacketHandle, from start: Int = 0, count: Int) -> RawSpan? {
+    guard start >= 0, count >= 0, start + count <= Limits.slotByteCount, contains(handle) else { return nil }
+    let first = unsafe UnsafeRawPointer(base + Int(handle.index) &* Limits.slotByteCount + start)
+    let span = unsafe RawSpan(_unsafeStart: first, byteCount: count)
+    return unsafe _overrideLifetime(span, copying: ())
+  }
+
   /// The whole slot for writing, or `nil` for a stale handle.
   @_lifetime(&self)
   @inlinable package mutating func mutableBytes(of handle: PacketHandle) -> MutableRawSpan? {
