@@ -80,7 +80,8 @@ import Testing
   @Test("Text by chance traps nowhere, and what reads writes back to what reads the same", arguments: 1...4 as ClosedRange<UInt64>)
   func noise(seed: UInt64) {
     var random = SeededRandom(seed: seed)
-    let whole = Array("candidate:842163049 1 udp 1677729535 2001:db8::1%3 51472 typ srflx raddr 0.0.0.0 rport 0 tcptype so generation 0".utf8)
+    let whole = Array(
+      "candidate:842163049 1 udp 1677729535 2001:db8::1%3 51472 typ srflx raddr 0.0.0.0 rport 0 tcptype so generation 0".utf8)
     for _ in 0..<2_000 {
       var bytes = whole
       for _ in 0...random.next() % 3 {

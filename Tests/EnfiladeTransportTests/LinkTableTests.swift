@@ -63,7 +63,8 @@ import Testing
     let ufrag = try #require(key)
     let keys = [
       LinkKey(SocketAddress(ipv4: 0x7F00_0001, port: 0)), LinkKey(SocketAddress(ipv4: 0x7F00_0001, port: 1)),
-      LinkKey(SocketAddress(ipv6High: 0, low: 0x7F00_0001, port: 0)), LinkKey(SocketAddress(ipv6High: 0, low: 0x7F00_0001, port: 0, scope: 1)),
+      LinkKey(SocketAddress(ipv6High: 0, low: 0x7F00_0001, port: 0)),
+      LinkKey(SocketAddress(ipv6High: 0, low: 0x7F00_0001, port: 0, scope: 1)),
       LinkKey(SocketAddress(ipv6High: 1, low: 0x7F00_0001, port: 0)), LinkKey(ufrag),
     ]
     var table = LinkTable(capacity: 8, seed: HashSeed(1, 2))

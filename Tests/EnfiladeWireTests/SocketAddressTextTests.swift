@@ -31,9 +31,12 @@ import Testing
   @Test(
     "What is not an address literal is refused",
     arguments: [
-      "", ".", ":", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.04", "1.2.3.", ".1.2.3", "1.2.3.4 ", " 1.2.3.4", "+1.2.3.4", "1.2.3.-4",
-      "1.2.3.4%1", ":::", "::1::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8:", ":1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8::",
-      "::1:2:3:4:5:6:7:8", "12345::", "g::", "::1.2.3", "1.2.3.4::", "::1.2.3.4:5", "fe80::1%", "fe80::1%eth0", "fe80::1%4294967296", "[::1]", "localhost",
+      "", ".", ":", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.04", "1.2.3.", ".1.2.3", "1.2.3.4 ", " 1.2.3.4", "+1.2.3.4",
+      "1.2.3.-4",
+      "1.2.3.4%1", ":::", "::1::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8:", ":1:2:3:4:5:6:7:8",
+      "1:2:3:4:5:6:7:8::",
+      "::1:2:3:4:5:6:7:8", "12345::", "g::", "::1.2.3", "1.2.3.4::", "::1.2.3.4:5", "fe80::1%", "fe80::1%eth0", "fe80::1%4294967296",
+      "[::1]", "localhost",
       "1:2:3:4:5:6:7:1.2.3.4",
     ])
   func refused(text: String) {
@@ -44,7 +47,9 @@ import Testing
   func withPort() {
     #expect(SocketAddress("192.0.2.1:80") == SocketAddress(ipv4: 0xC000_0201, port: 80))
     #expect(SocketAddress("[::1]:65535") == SocketAddress(ipv6High: 0, low: 1, port: 65_535))
-    for text in ["192.0.2.1", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:080", "[192.0.2.1]:80", "::1:80", "[::1]80", "[]:1", "[:1", "]:1", ":1"] {
+    for text in [
+      "192.0.2.1", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:080", "[192.0.2.1]:80", "::1:80", "[::1]80", "[]:1", "[:1", "]:1", ":1",
+    ] {
       #expect(SocketAddress(text) == nil, "\(text)")
     }
   }
@@ -69,12 +74,14 @@ import Testing
     }
   }
 
-  @Test("Text by chance traps nowhere, and what reads is written shorter or equal and reads the same", arguments: 1...4 as ClosedRange<UInt64>)
+  @Test(
+    "Text by chance traps nowhere, and what reads is written shorter or equal and reads the same", arguments: 1...4 as ClosedRange<UInt64>)
   func noise(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     let alphabet = Array("0123456789abcdefABCDEF:::::....%[]".utf8)
     for _ in 0..<5_000 {
-      let text = String(decoding: (0..<random.next() % 20).map { _ in alphabet[Int(random.next() % UInt64(alphabet.count))] }, as: UTF8.self)
+      let text = String(
+        decoding: (0..<random.next() % 20).map { _ in alphabet[Int(random.next() % UInt64(alphabet.count))] }, as: UTF8.self)
       guard let address = SocketAddress(host: text, port: 9) else { continue }
       #expect(SocketAddress(host: address.host, port: 9) == address)
     }
