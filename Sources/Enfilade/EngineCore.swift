@@ -4,6 +4,7 @@ import EnfiladeEngine
 import EnfiladeIO
 import EnfiladeRuntime
 import EnfiladeSDP
+import EnfiladeSRTP
 import EnfiladeSTUN
 import EnfiladeWire
 import Logging

@@ -1,6 +1,7 @@
 // The room's own mind: members, their sources and slots, and who receives whom. An actor; the packet path never waits for it.
 
 import EnfiladeEngine
+import EnfiladeRTP
 import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeSTUN

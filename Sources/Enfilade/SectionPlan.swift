@@ -1,6 +1,7 @@
 // What becomes of each media section of an offer: refused, taken in, sent through, or both.
 
 import EnfiladeEngine
+import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeTransport
 import EnfiladeWire

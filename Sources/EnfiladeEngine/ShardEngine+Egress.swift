@@ -76,6 +76,8 @@ extension ShardEngine {
       links[link].firstRecord = -1
       links[link].lastRecord = -1
       links[link].isDirty = false
+      links[link].owesRTCP = false
+      reschedule(link, at: now)
       return true
     }
     let overhead = links[link].profile.rtpOverheadByteCount

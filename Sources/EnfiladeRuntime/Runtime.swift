@@ -4,7 +4,7 @@ package import EnfiladeDTLS
 package import EnfiladeEngine
 package import EnfiladeIO
 package import EnfiladeSRTP
-package import EnfiladeTransport
+import EnfiladeTransport
 package import EnfiladeWire
 import Synchronization
 

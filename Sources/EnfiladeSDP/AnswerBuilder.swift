@@ -245,8 +245,8 @@ extension AcceptedCodec {
 }
 
 extension SessionDescription {
-  /// Whether reading the text gives the same lines: no name of ours has ended its line.
-  var isWritable: Bool {
+  /// Whether reading the text gives the same lines: always so for a parsed description, and for a built one when no name in it has ended its line.
+  package var isWritable: Bool {
     guard let parsed = try? SessionDescription(parsing: text, limits: .unbounded) else { return false }
     return parsed == self
   }
