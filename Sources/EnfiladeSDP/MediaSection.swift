@@ -68,6 +68,7 @@ package struct MediaSection: Hashable, Sendable {
   /// The RTP formats, in the order of preference. Formats without a meaning are not among them.
   package var codecs: [OfferedCodec] = []
   package var extensions: [SDPAttribute.ExtMap] = []
+  /// Whether `extmap-allow-mixed` stands in this section; the session may say it for all (RFC 8285 §6).
   package var allowsMixedExtensions = false
   package var rids: [SDPAttribute.RID] = []
   package var simulcast: SDPAttribute.Simulcast?

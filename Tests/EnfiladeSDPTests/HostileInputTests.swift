@@ -7,7 +7,8 @@ import Testing
 struct HostileInputTests {
   /// What must hold of any bytes: they are refused, or what was read is written and read the same, and if they can be answered, the answer fits.
   static func check(_ bytes: [UInt8], sourceLocation: SourceLocation = #_sourceLocation) {
-    if let fragment = try? TrickleFragment(parsing: bytes) {
+    // Of a fragment in which nothing was understood there is nothing to write.
+    if let fragment = try? TrickleFragment(parsing: bytes), fragment != TrickleFragment() {
       #expect((try? TrickleFragment(parsing: fragment.text)) == fragment, sourceLocation: sourceLocation)
     }
     guard let description = try? SessionDescription(parsing: bytes) else { return }
