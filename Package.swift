@@ -76,7 +76,7 @@ let package = Package(
       name: "EnfiladeEngine",
       dependencies: [
         "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        containers,
+        containers, .product(name: "DequeModule", package: "swift-collections"),
       ], swiftSettings: pure),
 
     // MARK: The doors to the machine, above the double line
@@ -97,7 +97,7 @@ let package = Package(
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeWire",
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ], swiftSettings: everywhere),

@@ -4,43 +4,6 @@ import CEnfiladeShims
 package import EnfiladeWire
 import Glibc
 
-/// One message to send: a datagram, or a run of datagrams of equal size (the last may be shorter) to one destination.
-/// The same layout as the shim's `enfilade_datagram`.
-package struct OutgoingDatagram {
-  /// The most segments the kernel takes in one message (UDP_MAX_SEGMENTS of Linux before 6.9; later ones take 128).
-  package static let segmentLimit = 64
-  /// The most bytes in one message: below 65,535 less the IP and UDP headers, with room for options.
-  package static let byteLimit = 65_000
-
-  package var base: UnsafeMutableRawPointer
-  package var byteCount: UInt32
-  /// The size of each segment; 0 sends the bytes as one datagram.
-  package var segmentByteCount: UInt16
-  private var flags: UInt16
-  package var address: SocketAddress
-
-  @inlinable
-  package init(base: UnsafeMutableRawPointer, byteCount: Int, segmentByteCount: Int = 0, to address: SocketAddress) {
-    self.init(base, UInt32(byteCount), UInt16(segmentByteCount), address)
-  }
-
-  @usableFromInline
-  package init(_ base: UnsafeMutableRawPointer, _ byteCount: UInt32, _ segmentByteCount: UInt16, _ address: SocketAddress) {
-    self.base = base
-    self.byteCount = byteCount
-    self.segmentByteCount = segmentByteCount
-    flags = 0
-    self.address = address
-  }
-
-  /// Whether the kernel takes it: the caller splits longer runs.
-  package var isWithinSegmentationLimits: Bool {
-    guard byteCount <= Self.byteLimit else { return false }
-    guard segmentByteCount != 0 else { return true }
-    return (Int(byteCount) + Int(segmentByteCount) - 1) / Int(segmentByteCount) <= Self.segmentLimit
-  }
-}
-
 /// What became of a batch.
 package struct SendResult: Hashable, Sendable {
   /// Why the kernel takes no more for now.
@@ -126,28 +89,16 @@ package final class ReceiveBatch {
   }
 
   /// The message at `position`, below ``count``. Its bytes hold until the next receive.
-  package subscript(position: Int) -> IncomingDatagram {
+  package subscript(position: Int) -> ReceivedDatagram {
     precondition(position >= 0 && position < count)
     let message = messages[position]
-    return IncomingDatagram(
+    return ReceivedDatagram(
       base: message.base, byteCount: Int(message.byte_count), segmentByteCount: Int(message.segment_byte_count),
       isTruncated: message.flags & UInt16(ENFILADE_DATAGRAM_TRUNCATED) != 0, address: SocketAddress(message.address))
   }
 }
 
-/// One received message: a datagram, or several of equal size (the last may be shorter) that the kernel coalesced.
-package struct IncomingDatagram {
-  package var base: UnsafeMutableRawPointer
-  package var byteCount: Int
-  /// The size of each datagram in the message; 0 when it is one.
-  package var segmentByteCount: Int
-  /// The message was longer than its buffer: not to be trusted.
-  package var isTruncated: Bool
-  package var address: SocketAddress
-
-  /// How many datagrams it holds.
-  package var segmentCount: Int { segmentByteCount == 0 ? 1 : (byteCount + segmentByteCount - 1) / segmentByteCount }
-
+extension ReceivedDatagram {
   /// The bytes of one of its datagrams.
   package func segment(at position: Int) -> UnsafeMutableRawBufferPointer {
     let size = segmentByteCount == 0 ? byteCount : segmentByteCount

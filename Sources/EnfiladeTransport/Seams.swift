@@ -64,7 +64,7 @@ package enum ProtectionOutcome: UInt8, Sendable {
 
 /// One packet to protect. The header (fixed part, CSRCs, extensions) already stands at `destination`; the clear payload is read from
 /// `payload`, which either lies directly behind the header at `destination` or does not overlap the destination at all.
-package struct ProtectJob {
+@safe package struct ProtectJob {
   package var session: ProtectorSession
   package var isRTCP: Bool
   package var outcome: ProtectionOutcome
@@ -97,7 +97,7 @@ package struct ProtectJob {
 }
 
 /// One received packet to open: from `source` to `destination`, which may be the same address and otherwise does not overlap.
-package struct UnprotectJob {
+@safe package struct UnprotectJob {
   package var session: ProtectorSession
   package var isRTCP: Bool
   package var outcome: ProtectionOutcome

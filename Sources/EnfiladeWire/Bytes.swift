@@ -154,7 +154,8 @@ extension RawSpan {
 
   /// A copy of the bytes, for the control plane and for tests.
   package func copyToArray() -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+    // Sound: every element below `count` is written first.
+    unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
       for index in 0..<byteCount { unsafe buffer[index] = byte(at: index) }
       count = byteCount
     }

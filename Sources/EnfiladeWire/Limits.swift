@@ -14,6 +14,9 @@ package struct Limits: Sendable {
   package static let handshakeTimeout = TimeDelta.seconds(Int64(30))
   /// Consent expires after this long without an answer (RFC 7675 §5.1).
   package static let consentTimeout = TimeDelta.seconds(Int64(30))
+  /// An address stays with the link that proved it while that link was heard of this lately: twice the interval of consent checks
+  /// (RFC 7675 §5.1), so that a living link is never robbed and a dead one does not block its port for long.
+  package static let addressHold = TimeDelta.seconds(Int64(10))
   /// A link that never completes its first check is given up.
   package static let connectTimeout = TimeDelta.seconds(Int64(60))
 }

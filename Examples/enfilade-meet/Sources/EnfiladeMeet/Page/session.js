@@ -1,0 +1,488 @@
+// One person's stay in a room: a peer connection, kept alive, and the list of everybody with their media.
+
+import { Signaling, SignalingError } from './signaling.js';
+
+const statsInterval = 1000;
+/** How long a broken path may mend itself before ICE is restarted. */
+const disconnectedGrace = 2000;
+/** After so many ICE restarts in a row that changed nothing, everything is built anew. */
+const restartLimit = 4;
+const backoff = (attempt) => Math.min(500 * 2 ** attempt, 8000);
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Events: `change` (people, media or state; several at once are told as one), `silenced` (the browser will not play sound before the person
+ * touches the page).
+ *
+ * `state` is `joining`, `live`, `reconnecting` or `left`.
+ */
+export class Session extends EventTarget {
+  state = 'joining';
+  problem = null;
+  /** Milliseconds of `performance.now()`: when what happened. */
+  timeline = { asked: 0, joined: 0, answered: 0, connected: 0, firstPicture: {} };
+
+  #room;
+  #name;
+  #devices;
+  #id = null;
+  #signaling = null;
+  #connection = null;
+  #senders = { audio: null, video: null };
+  /** Everybody in the room, by id, in the order of joining. */
+  #people = new Map();
+  /** Which publication comes in on which m-line: mid to publication or null. */
+  #slots = new Map();
+  /** What the answer said about an m-line: mid to the publishing participant's id. */
+  #streams = new Map();
+  /** How many more receivers the server wished for and has not got. */
+  #wanted = { audio: 0, video: 0 };
+  #flow = new Map();
+  #audioSinks = new Map();
+  #negotiations = Promise.resolve();
+  #queued = null;
+  #restartWanted = false;
+  #restarts = 0;
+  #recovery = null;
+  #statsTimer = null;
+  #changeQueued = false;
+  #entering = null;
+
+  constructor(room, name, devices) {
+    super();
+    this.#room = room;
+    this.#name = name;
+    this.#devices = devices;
+    this.#devices.addEventListener('change', this.#devicesChanged);
+    addEventListener('online', this.#online);
+  }
+
+  /** The person's own id, as in the list of people; it changes when joining again. */
+  get id() {
+    return this.#id;
+  }
+
+  /** Joins the room. Throws a `SignalingError` if that is refused. */
+  async join() {
+    this.timeline.asked = performance.now();
+    await this.#enter();
+  }
+
+  leave() {
+    this.#setState('left');
+    this.#devices.removeEventListener('change', this.#devicesChanged);
+    removeEventListener('online', this.#online);
+    const signaling = this.#signaling;
+    this.#tearDown();
+    signaling?.leave();
+  }
+
+  /** Tells the server good-bye when the page goes away, without giving up here: the page may come back from the browser's cache. */
+  leaveQuietly() {
+    this.#signaling?.leave();
+  }
+
+  /** Joins again from nothing, after having been away. */
+  comeBack() {
+    this.#reenter();
+  }
+
+  /**
+   * Everybody with what there is to show of them:
+   * `{ id, name, isSelf, role, microphone, camera, connection, hasVideo, videoTrack, videoFlow, hasAudio, audioLevel }`.
+   */
+  get people() {
+    const received = this.#received();
+    return [...this.#people.values()].map((person) => {
+      const media = received.get(person.id) ?? {};
+      return {
+        id: person.id,
+        name: person.name,
+        role: person.role,
+        isSelf: person.id === this.id,
+        microphone: person.microphone,
+        camera: person.camera,
+        connection: person.connection,
+        hasVideo: person.publications.some((publication) => publication.kind === 'video'),
+        hasAudio: person.publications.some((publication) => publication.kind === 'audio'),
+        videoTrack: media.video?.receiver.track ?? null,
+        videoFlow: media.video ? this.#flow.get(media.video.mid) ?? null : null,
+        audioLevel: media.audio ? levelOf(media.audio.receiver) : 0,
+      };
+    });
+  }
+
+  /** Notes that a picture of this person is on the screen. */
+  notePicture(id) {
+    if (id in this.timeline.firstPicture) return;
+    this.timeline.firstPicture[id] = performance.now();
+  }
+
+  /** What comes in from each of the others, straight from the browser's statistics. For tests and for the curious. */
+  async stats() {
+    if (!this.#connection) return [];
+    const report = await this.#connection.getStats();
+    const inbound = [...report.values()].filter((stat) => stat.type === 'inbound-rtp');
+    const received = this.#received();
+    return [...this.#people.values()].filter((person) => person.id !== this.id).map((person) => {
+      const of = (kind) => {
+        const transceiver = received.get(person.id)?.[kind];
+        return transceiver ? inbound.find((stat) => belongs(stat, transceiver)) ?? null : null;
+      };
+      return { id: person.id, name: person.name, video: of('video'), audio: of('audio') };
+    });
+  }
+
+  get peerConnection() {
+    return this.#connection;
+  }
+
+  // MARK: Entering
+
+  async #enter() {
+    const signaling = await Signaling.join(this.#room, this.#name);
+    if (this.state === 'left') return signaling.leave();
+    this.#signaling = signaling;
+    this.timeline.joined = performance.now();
+    signaling.addEventListener('signal', (event) => this.#take(event.detail));
+    signaling.addEventListener('lost', () => this.#changed());
+    signaling.addEventListener('found', () => this.#changed());
+    signaling.addEventListener('gone', () => this.#signaling === signaling && this.#reenter());
+
+    const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.#connection = connection;
+    connection.addEventListener('connectionstatechange', () => this.#connection === connection && this.#connectionChanged());
+    connection.addEventListener('track', (event) => this.#connection === connection && this.#trackCame(event));
+
+    this.#attach('audio');
+    this.#attach('video');
+    this.#addReceivers(signaling.receivers);
+    // An offer without any m-line would not even connect.
+    if (connection.getTransceivers().length === 0) this.#addReceivers({ audio: 1, video: 1 });
+
+    signaling.listen();
+    this.#tellDevices();
+    this.#statsTimer = setInterval(() => this.#measure(), statsInterval);
+    await this.#negotiate();
+  }
+
+  /** Throws everything away and joins again, for as long as it takes. */
+  #reenter() {
+    if (this.state === 'left' || this.#entering) return;
+    this.#setState('reconnecting');
+    this.#entering = (async () => {
+      for (let attempt = 0; this.state !== 'left'; attempt += 1) {
+        this.#tearDown();
+        if (attempt > 0) await pause(backoff(attempt));
+        try {
+          await this.#enter();
+          return;
+        } catch (error) {
+          this.problem = error.message;
+          this.#changed();
+        }
+      }
+    })().finally(() => {
+      this.#entering = null;
+    });
+  }
+
+  #tearDown() {
+    clearInterval(this.#statsTimer);
+    clearTimeout(this.#recovery);
+    this.#recovery = null;
+    this.#restarts = 0;
+    this.#restartWanted = false;
+    this.#queued = null;
+    this.#negotiations = Promise.resolve();
+    this.#signaling?.close();
+    this.#signaling = null;
+    this.#connection?.close();
+    this.#connection = null;
+    this.#senders = { audio: null, video: null };
+    for (const sink of this.#audioSinks.values()) sink.srcObject = null;
+    this.#audioSinks.clear();
+    this.#slots.clear();
+    this.#streams.clear();
+    this.#wanted = { audio: 0, video: 0 };
+    this.#flow.clear();
+    // The people stay on the screen until the next snapshot says who is there now.
+    this.#changed();
+  }
+
+  // MARK: Negotiating
+
+  /** Offers, one exchange after another. Wishes that come while an exchange waits for its turn are served by that one. */
+  #negotiate({ restartICE = false } = {}) {
+    this.#restartWanted ||= restartICE;
+    if (!this.#queued) {
+      const exchange = this.#negotiations.then(() => {
+        this.#queued = null;
+        return this.#exchange();
+      });
+      this.#queued = exchange;
+      this.#negotiations = exchange.catch(() => {});
+    }
+    return this.#queued;
+  }
+
+  /** The same, where nobody waits for it: a failure leads to the next try. */
+  #renegotiate(options) {
+    const connection = this.#connection;
+    this.#negotiate(options).catch((error) => {
+      if (this.#connection !== connection || this.state === 'left') return;
+      if (error instanceof SignalingError && error.isGone) this.#reenter();
+      else this.#recoverSoon();
+    });
+  }
+
+  async #exchange() {
+    const connection = this.#connection;
+    const signaling = this.#signaling;
+    if (!connection || !signaling) return;
+    const iceRestart = this.#restartWanted;
+    this.#restartWanted = false;
+    try {
+      await connection.setLocalDescription(await connection.createOffer({ iceRestart }));
+      const answer = await signaling.offer(connection.localDescription.sdp);
+      if (this.#connection !== connection) return;
+      await connection.setRemoteDescription({ type: 'answer', sdp: answer });
+    } catch (error) {
+      this.#restartWanted ||= iceRestart;
+      if (connection.signalingState === 'have-local-offer') await connection.setLocalDescription({ type: 'rollback' }).catch(() => {});
+      throw error;
+    }
+    this.timeline.answered ||= performance.now();
+    this.#changed();
+  }
+
+  #addReceivers({ audio, video }) {
+    for (let count = 0; count < audio; count += 1) this.#connection.addTransceiver('audio', { direction: 'recvonly' });
+    for (let count = 0; count < video; count += 1) this.#connection.addTransceiver('video', { direction: 'recvonly' });
+  }
+
+  // MARK: Own media
+
+  /** Gives a track to the connection. The m-line appears with the first track and stays; turning off only takes the track out. */
+  #attach(kind) {
+    const track = this.#devices[kind].track;
+    const sender = this.#senders[kind];
+    if (sender) {
+      sender.replaceTrack(track).catch(() => {});
+      return false;
+    }
+    if (!track) return false;
+    const transceiver = this.#connection.addTransceiver(track, { direction: 'sendonly', streams: [new MediaStream([track])] });
+    this.#senders[kind] = transceiver.sender;
+    return true;
+  }
+
+  #devicesChanged = () => {
+    if (!this.#connection) return;
+    const isNew = [this.#attach('audio'), this.#attach('video')].includes(true);
+    if (isNew) this.#renegotiate();
+    this.#tellDevices();
+    this.#changed();
+  };
+
+  #tellDevices() {
+    const devices = { microphone: this.#devices.audio.isOn, camera: this.#devices.video.isOn };
+    this.#signaling?.setDevices(devices).catch(() => {});
+  }
+
+  // MARK: The room's events
+
+  #take({ name, data }) {
+    switch (name) {
+      case 'snapshot':
+        this.#id = data.id;
+        this.#people = new Map(data.participants.map((participant) => [participant.id, participant]));
+        this.#slots = new Map(data.slots.map((slot) => [slot.mid, slot.publication]));
+        if (data.receiversWanted) this.#wanted = data.receiversWanted;
+        break;
+      case 'participant-joined':
+      case 'participant-changed':
+        this.#people.set(data.id, data);
+        break;
+      case 'participant-left':
+        this.#people.delete(data.id);
+        delete this.timeline.firstPicture[data.id];
+        break;
+      case 'publication-started': {
+        const person = this.#people.get(data.participant);
+        if (!person) break;
+        person.publications = [...person.publications.filter((publication) => publication.id !== data.id), data];
+        break;
+      }
+      case 'publication-ended': {
+        const person = this.#people.get(data.participant);
+        if (!person) break;
+        person.publications = person.publications.filter((publication) => publication.id !== data.id);
+        break;
+      }
+      case 'slot-changed':
+        this.#slots.set(data.mid, data.publication);
+        this.#flow.delete(data.mid);
+        break;
+      case 'receivers-wanted':
+        this.#wanted = data;
+        break;
+    }
+    this.#fulfilWish();
+    this.#changed();
+  }
+
+  /**
+   * Offers more receivers if the server wished for them. A wish may cross with an offer that already fulfils it, so there are never more
+   * receivers than there is to receive.
+   */
+  #fulfilWish() {
+    const missing = (kind) => {
+      const publications = [...this.#people.values()].filter((person) => person.id !== this.id)
+        .flatMap((person) => person.publications).filter((publication) => publication.kind === kind).length;
+      const receivers = this.#connection.getTransceivers()
+        .filter((transceiver) => transceiver.direction === 'recvonly' && transceiver.receiver.track.kind === kind).length;
+      return Math.max(0, Math.min(this.#wanted[kind], publications - receivers));
+    };
+    const more = { audio: missing('audio'), video: missing('video') };
+    if (more.audio + more.video === 0) return;
+    this.#wanted = { audio: this.#wanted.audio - more.audio, video: this.#wanted.video - more.video };
+    this.#addReceivers(more);
+    this.#renegotiate();
+  }
+
+  #trackCame(event) {
+    const { transceiver, streams, track } = event;
+    const mid = transceiver.mid;
+    if (streams[0]) this.#streams.set(mid, streams[0].id);
+    if (track.kind === 'audio' && !this.#audioSinks.has(mid)) {
+      const sink = new Audio();
+      sink.autoplay = true;
+      sink.srcObject = new MediaStream([track]);
+      sink.play().catch((error) => {
+        if (error.name === 'NotAllowedError') this.dispatchEvent(new Event('silenced'));
+      });
+      this.#audioSinks.set(mid, sink);
+    }
+    track.addEventListener('unmute', () => this.#changed());
+    track.addEventListener('mute', () => this.#changed());
+    this.#changed();
+  }
+
+  /** Starts the sound that the browser held back until the person touched the page. */
+  playSound() {
+    for (const sink of this.#audioSinks.values()) sink.play().catch(() => {});
+  }
+
+  /** Who comes in where: participant's id to `{ audio, video }` transceivers. */
+  #received() {
+    const received = new Map();
+    for (const transceiver of this.#connection?.getTransceivers() ?? []) {
+      const { mid, receiver, currentDirection } = transceiver;
+      if (mid === null || currentDirection === 'sendonly' || currentDirection === null) continue;
+      const publication = this.#slots.get(mid);
+      // The event stream knows best; before its first word about an m-line, the answer's stream id does.
+      const id = publication === undefined ? this.#streams.get(mid) : publication?.participant;
+      if (!id) continue;
+      if (!received.has(id)) received.set(id, {});
+      received.get(id)[receiver.track.kind] = transceiver;
+    }
+    return received;
+  }
+
+  // MARK: Keeping alive
+
+  #connectionChanged() {
+    const state = this.#connection.connectionState;
+    if (state === 'connected') {
+      clearTimeout(this.#recovery);
+      this.#recovery = null;
+      this.#restarts = 0;
+      this.timeline.connected ||= performance.now();
+      this.problem = null;
+      this.#setState('live');
+    } else if (state === 'disconnected') {
+      this.#setState('reconnecting');
+      this.#recoverSoon(disconnectedGrace);
+    } else if (state === 'failed') {
+      this.#setState('reconnecting');
+      this.#recoverSoon(0);
+    }
+    this.#changed();
+  }
+
+  #recoverSoon(delay = backoff(this.#restarts)) {
+    if (this.#recovery !== null || this.state === 'left') return;
+    this.#recovery = setTimeout(() => {
+      this.#recovery = null;
+      this.#recover();
+    }, delay);
+  }
+
+  #recover() {
+    const state = this.#connection?.connectionState;
+    if (!state || this.state === 'left') return;
+    if (state === 'connected' && !this.#restartWanted) return;
+    this.#restarts += 1;
+    if (this.#restarts > restartLimit) {
+      this.#reenter();
+      return;
+    }
+    this.#renegotiate({ restartICE: state !== 'connected' });
+    this.#recoverSoon(backoff(this.#restarts + 1));
+  }
+
+  #online = () => {
+    if (!this.#connection || this.#connection.connectionState === 'connected') return;
+    clearTimeout(this.#recovery);
+    this.#recovery = null;
+    this.#recover();
+  };
+
+  /** Watches whether pictures keep coming on each m-line. */
+  async #measure() {
+    const connection = this.#connection;
+    if (!connection) return;
+    const report = await connection.getStats().catch(() => null);
+    if (!report || this.#connection !== connection) return;
+    const now = performance.now();
+    const transceivers = connection.getTransceivers();
+    for (const stat of report.values()) {
+      if (stat.type !== 'inbound-rtp' || stat.kind !== 'video') continue;
+      const transceiver = transceivers.find((candidate) => belongs(stat, candidate));
+      if (!transceiver) continue;
+      const previous = this.#flow.get(transceiver.mid);
+      const frames = stat.framesDecoded ?? 0;
+      const isMoving = !previous || frames > previous.frames;
+      this.#flow.set(transceiver.mid, { frames, movedAt: isMoving ? now : previous.movedAt, stalled: isMoving ? 0 : now - previous.movedAt });
+    }
+    this.#changed();
+  }
+
+  #setState(state) {
+    if (this.state === 'left' || this.state === state) return;
+    this.state = state;
+    this.#changed();
+  }
+
+  #changed() {
+    if (this.#changeQueued) return;
+    this.#changeQueued = true;
+    queueMicrotask(() => {
+      this.#changeQueued = false;
+      this.dispatchEvent(new Event('change'));
+    });
+  }
+}
+
+/** Chromium and Firefox both name the m-line; the track's id is what older ones have. */
+function belongs(stat, transceiver) {
+  return stat.mid !== undefined ? stat.mid === transceiver.mid : stat.trackIdentifier === transceiver.receiver.track.id;
+}
+
+/** How loud the last packet was, 0 to 1. */
+function levelOf(receiver) {
+  const source = receiver.getSynchronizationSources?.()[0];
+  if (!source || performance.timeOrigin + performance.now() - source.timestamp > 1000) return 0;
+  return source.audioLevel ?? 0;
+}

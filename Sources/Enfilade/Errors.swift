@@ -1,0 +1,55 @@
+// Typed errors with a reason a person can read.
+
+/// Why an engine could not start or make a room.
+public struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What kind of error it is. More may come.
+  public struct Code: Hashable, Sendable {
+    let name: String
+    /// A port or an address cannot be used.
+    public static let socket = Code(name: "socket")
+    /// An address in the configuration is not one.
+    public static let invalidAddress = Code(name: "invalidAddress")
+    /// The cryptographic library refused.
+    public static let cryptography = Code(name: "cryptography")
+    /// The engine has been shut down.
+    public static let shutDown = Code(name: "shutDown")
+  }
+
+  public let code: Code
+  public let reason: String
+  public var description: String { "\(code.name): \(reason)" }
+}
+
+/// Why a room refused.
+public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What kind of error it is. More may come.
+  public struct Code: Hashable, Sendable {
+    let name: String
+    /// The room has been closed.
+    public static let closed = Code(name: "closed")
+  }
+
+  public let code: Code
+  public let reason: String
+  public var description: String { "\(code.name): \(reason)" }
+}
+
+/// Why an offer could not be answered.
+public struct NegotiationError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What kind of error it is. More may come.
+  public struct Code: Hashable, Sendable {
+    let name: String
+    /// The text is not a session description (RFC 8866).
+    public static let malformed = Code(name: "malformed")
+    /// It is one, but not an offer we can answer: no BUNDLE, no rtcp-mux, no fingerprint, …
+    public static let unsupported = Code(name: "unsupported")
+    /// It contradicts what was negotiated before.
+    public static let conflicting = Code(name: "conflicting")
+    /// The participant has left.
+    public static let left = Code(name: "left")
+  }
+
+  public let code: Code
+  public let reason: String
+  public var description: String { "\(code.name): \(reason)" }
+}

@@ -1,0 +1,49 @@
+// What an application hears of a room.
+
+/// How a participant's link to the engine stands (W3C webrtc-pc §5.6.1, seen from the engine).
+public enum ConnectionState: String, Sendable, Hashable {
+  case connecting
+  case connected
+  /// Nothing has been heard for some seconds; the participant may come back, or restart ICE.
+  case disconnected
+  case failed
+  case closed
+}
+
+/// Why a participant is no longer in a room.
+public enum LeaveReason: Sendable, Hashable {
+  /// ``Participant/leave()`` was called.
+  case left
+  /// The link never came up, or broke for longer than consent lasts (RFC 7675 §5.1). The text names which.
+  case connectionFailed(String)
+  /// The room was closed.
+  case roomClosed
+}
+
+/// Something that happened in a room.
+public enum RoomEvent: Sendable {
+  case participantJoined(id: ParticipantID, name: String)
+  case participantLeft(id: ParticipantID, reason: LeaveReason)
+  /// The first packet of a publication has come: others can receive it.
+  case publicationStarted(Publication)
+  case publicationEnded(Publication)
+  /// What `subscriber` now receives on its media section `mid`; `nil` when nothing.
+  case slotChanged(subscriber: ParticipantID, mid: String, publication: Publication?)
+  /// `subscriber` has too few receiving media sections for what it is to receive: it should offer again with so many more.
+  case receiversWanted(subscriber: ParticipantID, audio: Int, video: Int)
+  case connectionChanged(id: ParticipantID, state: ConnectionState)
+  /// This many events were lost because they were not read in time.
+  case dropped(count: Int)
+}
+
+/// The events of one room, from the moment iteration starts. Every iteration has a buffer of its own; a reader that falls behind is told how
+/// much it missed, instead of growing memory.
+public struct RoomEvents: AsyncSequence, Sendable {
+  public typealias Element = RoomEvent
+  public typealias Failure = Never
+
+  let hub: EventHub
+
+  /// Starts a subscription of its own.
+  public func makeAsyncIterator() -> AsyncStream<RoomEvent>.Iterator { hub.subscribe().makeAsyncIterator() }
+}

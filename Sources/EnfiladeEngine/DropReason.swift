@@ -1,0 +1,67 @@
+// Every datagram or packet that goes no further has a reason, and every reason has a counter.
+
+/// Why something was dropped.
+package enum DropReason: UInt8, CaseIterable, Sendable {
+  // Before anything is known about the sender.
+  case emptyDatagram
+  case oversizedDatagram
+  case unknownDatagramKind
+  case stunMalformed
+  case stunUnknownCredentials
+  case stunUnauthenticated
+  case stunUnexpected
+  case addressInUse
+  case addressTableFull
+  case dtlsFromUnknownAddress
+  case mediaFromUnknownAddress
+  case mediaBeforeHandshake
+  // At the protector.
+  case authenticationFailed
+  case replayed
+  case tooOldForReplayWindow
+  case malformedProtection
+  case noKey
+  // RTP.
+  case rtpMalformed
+  case unknownSource
+  case tooManySources
+  case unknownPayloadType
+  case duplicate
+  case retransmissionMalformed
+  case retransmissionUnwanted
+  case paddingOnly
+  // RTCP.
+  case rtcpMalformed
+  case rtcpUnknownTarget
+  // Forwarding.
+  case waitingForKeyframe
+  case olderThanSwitch
+  case codecNotNegotiated
+  case publicationMuted
+  // Repair.
+  case retransmissionNotInHistory
+  case retransmissionTooOften
+  // Our own bounds.
+  case slabExhausted
+  case egressFull
+  case controlQueueFull
+  case protectFailed
+  case noPath
+
+  package static let count = allCases.count
+}
+
+/// One counter per reason. Written by one shard, copied out by value for whoever watches.
+package struct DropCounters: Sendable {
+  private var counts: [UInt64]
+
+  package init() { counts = [UInt64](repeating: 0, count: DropReason.count) }
+
+  package mutating func count(_ reason: DropReason, by amount: UInt64 = 1) { counts[Int(reason.rawValue)] &+= amount }
+  package subscript(reason: DropReason) -> UInt64 { counts[Int(reason.rawValue)] }
+
+  /// The reasons that happened, in the order of their declaration.
+  package var nonZero: [(reason: DropReason, count: UInt64)] {
+    DropReason.allCases.compactMap { self[$0] == 0 ? nil : ($0, self[$0]) }
+  }
+}

@@ -1,0 +1,132 @@
+// The last room: headers are written, payloads are encrypted straight from their slots into the arena, and equal neighbours leave as one
+// message. What the stage is handed are records; what it gives are datagrams.
+
+package import EnfiladeTransport
+package import EnfiladeWire
+
+/// One packet for one subscriber, decided and not yet written.
+package struct EgressRecord {
+  /// The next record of the same link, or −1.
+  package var next: Int32 = -1
+  /// Which outgoing stream.
+  package var stream: Int32
+  /// Which packet of the current batch.
+  package var packet: Int32
+  package var payloadType: PayloadType
+  package var isRetransmission: Bool
+  package var timestamp: RTPTimestamp
+  package var sequence: ExtendedSequenceNumber
+
+  package init(
+    stream: Int32, packet: Int32, payloadType: PayloadType, isRetransmission: Bool, sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp
+  ) {
+    self.stream = stream
+    self.packet = packet
+    self.payloadType = payloadType
+    self.isRetransmission = isRetransmission
+    self.sequence = sequence
+    self.timestamp = timestamp
+  }
+}
+
+/// Packets that leave in one message.
+@safe package struct Run {
+  package var base: UnsafeMutableRawPointer
+  package var byteCount: Int
+  /// The size of each packet but the last; zero when there is one.
+  package var segmentByteCount: Int
+  package var link: Int32
+}
+
+/// Memory and bookkeeping of one turn of sending. All of it is allocated at the start.
+@safe package struct EgressStage: ~Copyable {
+  /// Bytes written between two system calls: about as much as a second-level cache holds beside everything else.
+  package static let arenaByteCount = 1 << 20
+  /// Jobs in one batch for the protector.
+  package static let jobCapacity = 1024
+
+  private let arena: UnsafeMutableRawPointer
+  private let jobs: UnsafeMutablePointer<ProtectJob>
+  /// Which link each job is for, so that a run never crosses links.
+  private let jobLinks: UnsafeMutablePointer<Int32>
+  package private(set) var jobCount = 0
+  private var used = 0
+  private var nextJob = 0
+  private var refusedCount = 0
+
+  package init() {
+    // Sound: allocated once, freed in deinit; jobs are trivial.
+    unsafe arena = .allocate(byteCount: Self.arenaByteCount, alignment: 64)
+    unsafe jobs = .allocate(capacity: Self.jobCapacity)
+    unsafe jobLinks = .allocate(capacity: Self.jobCapacity)
+  }
+
+  deinit {
+    unsafe arena.deallocate()
+    unsafe jobs.deallocate()
+    unsafe jobLinks.deallocate()
+  }
+
+  /// Whether one more packet of the largest size fits.
+  package var hasRoom: Bool { jobCount < Self.jobCapacity && used + Limits.slotByteCount <= Self.arenaByteCount }
+
+  /// Where the next packet's header goes: ``Limits/slotByteCount`` bytes.
+  @unsafe package var next: UnsafeMutableRawPointer { unsafe arena + used }
+
+  /// Takes what has been written at ``next`` as a job.
+  /// - Parameter overheadByteCount: what protection will add, so that the next packet can follow without a gap.
+  package mutating func append(_ job: ProtectJob, link: Int32, overheadByteCount: Int) {
+    // Sound: `hasRoom` held before the caller wrote.
+    unsafe (jobs + jobCount).initialize(to: job)
+    unsafe (jobLinks + jobCount).initialize(to: link)
+    jobCount += 1
+    used += Int(job.headerByteCount) + Int(job.payloadByteCount) + overheadByteCount
+  }
+
+  /// Encrypts everything that was taken; then ``nextRun()`` gives the datagrams.
+  package mutating func protect(with protector: any PacketProtector) {
+    // Sound: `jobCount` jobs are initialized.
+    unsafe protector.protect(UnsafeMutableBufferPointer(start: jobs, count: jobCount))
+    nextJob = 0
+    refusedCount = 0
+  }
+
+  /// The next message: as many packets as follow one another to the same link with one size, the last of which may be smaller.
+  package mutating func nextRun() -> Run? {
+    while nextJob < jobCount {
+      // Sound, here and below: indices below `jobCount`.
+      let first = unsafe jobs[nextJob]
+      let link = unsafe jobLinks[nextJob]
+      nextJob += 1
+      guard first.outcome == .done else {
+        refusedCount += 1
+        continue
+      }
+      let segment = Int(first.resultByteCount)
+      var total = segment
+      var segments = 1
+      while nextJob < jobCount, segments < OutgoingDatagram.segmentLimit {
+        let following = unsafe jobs[nextJob]
+        let size = Int(following.resultByteCount)
+        guard unsafe jobLinks[nextJob] == link, following.outcome == .done, size <= segment, total + size <= OutgoingDatagram.byteLimit,
+          unsafe UnsafeRawPointer(following.destination) == UnsafeRawPointer(first.destination) + total
+        else { break }
+        total += size
+        segments += 1
+        nextJob += 1
+        if size < segment { break }
+      }
+      return unsafe Run(
+        base: first.destination, byteCount: total, segmentByteCount: segments > 1 ? segment : 0, link: link)
+    }
+    return nil
+  }
+
+  /// Makes the stage empty again; the bytes of its runs stay until the next packet is written.
+  /// - Returns: how many jobs the protector refused.
+  package mutating func endFlush() -> Int {
+    jobCount = 0
+    used = 0
+    return refusedCount
+  }
+}

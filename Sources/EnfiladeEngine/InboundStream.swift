@@ -1,0 +1,41 @@
+// One source of a publisher: what has arrived, what is missing, what is kept for repair.
+
+package import EnfiladeRTP
+package import EnfiladeStreams
+package import EnfiladeWire
+
+/// An incoming RTP stream inside its shard.
+package struct InboundStream: ~Copyable {
+  /// Tells this stream from every other that has stood at the same index.
+  package let serial: UInt32
+  package let publication: Int
+  package let link: Int
+  package let ssrc: SSRC
+  package let kind: MediaKind
+  package var extensions: ExtensionMap
+  package var statistics: ReceptionStatistics
+  package var nack: NACKGenerator
+  package var history: PacketHistory<HistoryNote>
+  package var keyframes = KeyframeRequester()
+  /// A request that leaves with the next feedback.
+  package var keyframeRequest: KeyframeRequester.Request?
+  package var clock: SenderReportClock
+  package var feedback: FeedbackCapabilities = []
+  /// Widens the original sequence numbers of retransmissions.
+  package var unwrapper = SequenceUnwrapper()
+
+  package init(serial: UInt32, publication: Int, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap, clockRate: Int) {
+    self.serial = serial
+    self.publication = publication
+    self.link = link
+    self.ssrc = ssrc
+    self.kind = kind
+    self.extensions = extensions
+    statistics = ReceptionStatistics(clockRate: clockRate)
+    nack = NACKGenerator(kind == .audio ? .audio : .video)
+    history = PacketHistory(
+      capacity: kind == .audio ? Limits.audioHistoryPacketCount : Limits.videoHistoryPacketCount,
+      placeholder: HistoryNote(start: 0, byteCount: 0, format: .opus))
+    clock = SenderReportClock(clockRate: clockRate)
+  }
+}

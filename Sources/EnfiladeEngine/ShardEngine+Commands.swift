@@ -1,0 +1,202 @@
+// Verbs: the application's wishes, each carried out whole between two packets.
+
+import BasicContainers
+import EnfiladeRTP
+import EnfiladeSTUN
+import EnfiladeStreams
+import EnfiladeTransport
+package import EnfiladeWire
+
+extension ShardEngine {
+  package mutating func perform(_ command: Command, at now: Instant) {
+    advanceClock(to: now)
+    switch command {
+    case .addLink(let id, let configuration): addLink(id, configuration, at: now)
+    case .configure(let id, let media): withLink(id) { engine, link in engine.configure(link, media) }
+    case .restartICE(let id, let local, let remote):
+      withLink(id) { engine, link in
+        if let key = local.ufragKey { _ = engine.fragments.insert(LinkKey(key), Int32(link)) }
+        let actions = engine.links[link].ice.restart(local: local, remote: remote, at: now)
+        engine.carryOut(actions, link: link, at: now)
+        engine.reschedule(link, at: now)
+      }
+    case .removeLink(let id): withLink(id) { engine, link in engine.removeLink(link, at: now) }
+    case .bind(let slot, let publication): bind(slot, to: publication, at: now)
+    case .setMuted(let key, let isMuted):
+      guard let publication = publicationIndices[key] else { return events.append(.refused(.unknownPublication(key))) }
+      publications[publication].isMuted = isMuted
+      // The picture stood still meanwhile; every decoder needs a fresh start.
+      if !isMuted { restartSubscribers(of: publication, at: now) }
+    }
+  }
+
+  private mutating func withLink(_ id: LinkID, _ body: (inout ShardEngine, Int) -> Void) {
+    guard let link = linkIndices[id] else { return events.append(.refused(.unknownLink(id))) }
+    body(&self, link)
+  }
+
+  // MARK: Links
+
+  private mutating func addLink(_ id: LinkID, _ configuration: LinkConfiguration, at now: Instant) {
+    guard linkIndices[id] == nil else { return events.append(.refused(.duplicateLink(id))) }
+    let handshake = handshakes.makeHandshake(role: configuration.role, remoteFingerprints: configuration.fingerprints)
+    let agent = ICELiteAgent(local: configuration.localCredentials, remote: configuration.remoteCredentials, at: now)
+    let localSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()))
+    guard !links.isFull, let link = links.insert(Link(id: id, localSSRC: localSSRC, ice: agent, handshake: handshake, at: now)) else {
+      return events.append(.refused(.linkCapacityReached(id)))
+    }
+    linkIndices[id] = link
+    if let key = configuration.localCredentials.ufragKey { _ = fragments.insert(LinkKey(key), Int32(link)) }
+    reschedule(link, at: now)
+  }
+
+  private mutating func removeLink(_ link: Int, at now: Instant) {
+    // A last word, so that the peer need not wait for a timeout; it leaves by the control queue.
+    links[link].handshake.close(at: now)
+    drainHandshake(link, at: now)
+    for position in 0..<links[link].outbound.count { removeOutbound(Int(links[link].outbound[position])) }
+    for position in 0..<links[link].publications.count { removePublication(Int(links[link].publications[position])) }
+    for position in 0..<links[link].ice.addressCount {
+      addresses.remove(LinkKey(links[link].ice.address(at: position)), onlyIf: Int32(link))
+    }
+    if let key = links[link].ice.currentUfragKey { fragments.remove(LinkKey(key), onlyIf: Int32(link)) }
+    if let key = links[link].ice.previousUfragKey { fragments.remove(LinkKey(key), onlyIf: Int32(link)) }
+    if let session = links[link].session { protector.closeSession(session) }
+    deadlines.set(.distantFuture, for: link)
+    linkIndices[links[link].id] = nil
+    // A later link at the same index must not inherit a place in this turn.
+    for position in nextDirtyLink..<dirtyLinks.count where dirtyLinks[position] == Int32(link) { dirtyLinks[position] = -1 }
+    _ = links.remove(at: link)
+  }
+
+  // MARK: Media sections
+
+  /// Makes the link's sections what they are in `media`: those that stay keep their state, the others go.
+  private mutating func configure(_ link: Int, _ media: MediaConfiguration) {
+    links[link].reducedSizeRTCP = media.reducedSizeRTCP
+    configureReceiving(link, media.receive)
+    configureSending(link, media.send)
+  }
+
+  private mutating func configureReceiving(_ link: Int, _ sections: [ReceiveSection]) {
+    for position in (0..<links[link].publications.count).reversed() {
+      let publication = Int(links[link].publications[position])
+      guard !sections.contains(where: { $0.publication == publications[publication].key }) else { continue }
+      removePublication(publication)
+      links[link].publications.remove(at: position)
+    }
+    for section in sections where publicationIndices[section.publication] == nil {
+      guard let publication = publications.insert(PublicationState(key: section.publication, link: link, kind: section.kind)) else {
+        events.append(.refused(.publicationCapacityReached(section.publication)))
+        continue
+      }
+      publicationIndices[section.publication] = publication
+      links[link].publications.append(Int32(publication))
+    }
+    links[link].receive = sections
+    // Sources name their section by its place in the list, which may have moved.
+    for position in 0..<links[link].sources.count {
+      let key = publications[inbound[Int(links[link].sources[position].inbound)].publication].key
+      guard let section = sections.firstIndex(where: { $0.publication == key }) else { continue }
+      links[link].sources[position].section = Int32(section)
+      inbound[Int(links[link].sources[position].inbound)].extensions = sections[section].extensions
+    }
+  }
+
+  private mutating func configureSending(_ link: Int, _ sections: [SendSection]) {
+    for position in (0..<links[link].outbound.count).reversed() {
+      let stream = Int(links[link].outbound[position])
+      guard !sections.contains(where: { $0.slot == outbound[stream].key }) else { continue }
+      removeOutbound(stream)
+      links[link].outbound.remove(at: position)
+    }
+    for section in sections {
+      if let stream = slotIndices[section.slot] {
+        outbound[stream].payloadTypes = PayloadTypeTable(section.formats)
+        outbound[stream].plan = ExtensionPlan(
+          map: section.extensions, allowsMixed: section.allowsMixedExtensions, mid: section.mid)
+        continue
+      }
+      let stream = outbound.insert(
+        OutboundStream(
+          section: section, link: link, firstSequence: UInt16(truncatingIfNeeded: random.next()),
+          firstTimestamp: UInt32(truncatingIfNeeded: random.next()), firstRetransmission: UInt16(truncatingIfNeeded: random.next())))
+      guard let stream else {
+        events.append(.refused(.slotCapacityReached(section.slot)))
+        continue
+      }
+      slotIndices[section.slot] = stream
+      links[link].outbound.append(Int32(stream))
+    }
+  }
+
+  // MARK: Subscriptions
+
+  private mutating func bind(_ slot: SlotKey, to key: PublicationKey?, at now: Instant) {
+    guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }
+    if outbound[stream].publication >= 0 { publications[Int(outbound[stream].publication)].unsubscribe(stream) }
+    outbound[stream].publication = -1
+    outbound[stream].source = 0
+    guard let key else { return }
+    guard let publication = publicationIndices[key] else { return events.append(.refused(.unknownPublication(key))) }
+    outbound[stream].publication = Int32(publication)
+    publications[publication].subscribers.append(Int32(stream))
+    let current = publications[publication].currentInbound
+    if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
+  }
+
+  private mutating func restartSubscribers(of publication: Int, at now: Instant) {
+    for position in 0..<publications[publication].subscribers.count {
+      outbound[Int(publications[publication].subscribers[position])].source = 0
+    }
+    let current = publications[publication].currentInbound
+    if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
+  }
+
+  // MARK: Taking apart
+
+  private mutating func removeOutbound(_ stream: Int) {
+    if outbound[stream].publication >= 0 { publications[Int(outbound[stream].publication)].unsubscribe(stream) }
+    slotIndices[outbound[stream].key] = nil
+    _ = outbound.remove(at: stream)
+  }
+
+  private mutating func removePublication(_ publication: Int) {
+    let link = publications[publication].link
+    for position in (0..<links[link].sources.count).reversed() {
+      let source = links[link].sources[position]
+      guard inbound[Int(source.inbound)].publication == publication, !source.isRetransmission else { continue }
+      removeInbound(Int(source.inbound))
+    }
+    for position in 0..<publications[publication].subscribers.count {
+      let stream = Int(publications[publication].subscribers[position])
+      outbound[stream].publication = -1
+      outbound[stream].source = 0
+    }
+    publicationIndices[publications[publication].key] = nil
+    _ = publications.remove(at: publication)
+  }
+
+  /// Forgets an inbound stream, every source that leads to it, and its history.
+  mutating func removeInbound(_ stream: Int) {
+    let link = inbound[stream].link
+    for position in (0..<links[link].sources.count).reversed() where Int(links[link].sources[position].inbound) == stream {
+      links[link].sources.remove(at: position)
+    }
+    let publication = inbound[stream].publication
+    if publications[publication].currentInbound == Int32(stream) { publications[publication].currentInbound = -1 }
+    // Packets of this turn that came from it are not forwarded any more.
+    for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream { packets[index].isRepair = true }
+    inbound[stream].history.drain { slab.release($0) }
+    _ = inbound.remove(at: stream)
+  }
+
+  /// The publisher said goodbye to a source.
+  mutating func endInbound(_ stream: Int) {
+    let publication = inbound[stream].publication
+    removeInbound(stream)
+    guard publications[publication].currentInbound < 0 else { return }
+    publications[publication].announced = nil
+    events.append(.mediaEnded(publications[publication].key))
+  }
+}

@@ -1,0 +1,150 @@
+// Datagrams out: control first, then link by link whatever this turn decided, written, encrypted and joined into runs.
+
+package import BasicContainers
+import EnfiladeForwarding
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeTransport
+package import EnfiladeWire
+
+extension ShardEngine {
+  /// Gives the next datagrams to send. Call it until it gives none; then the turn is over and its packets are let go.
+  ///
+  /// - Parameter batch: filled from empty; what it points to stays until the next call.
+  /// - Returns: how many datagrams there are.
+  package mutating func pollTransmit(into batch: inout UniqueArray<OutgoingDatagram>, at now: Instant) -> Int {
+    advanceClock(to: now)
+    batch.removeAll(keepingCapacity: true)
+    if controlIsOut {
+      control.removeAll()
+      controlIsOut = false
+    }
+    if !control.isEmpty {
+      for index in 0..<control.count { batch.append(control.datagram(at: index)) }
+      controlIsOut = true
+      return batch.count
+    }
+    while batch.isEmpty {
+      if nextDirtyLink == dirtyLinks.count {
+        // Everything decided so far is written: decide more, or end the turn.
+        records.removeAll(keepingCapacity: true)
+        dirtyLinks.removeAll(keepingCapacity: true)
+        nextDirtyLink = 0
+        forwardPending(at: now)
+        guard !dirtyLinks.isEmpty else {
+          endTurn()
+          return 0
+        }
+      }
+      while nextDirtyLink < dirtyLinks.count, egress.hasRoom {
+        let link = Int(dirtyLinks[nextDirtyLink])
+        if link < 0 || writeLink(link, at: now) { nextDirtyLink += 1 }
+      }
+      flushEgress(into: &batch)
+    }
+    return batch.count
+  }
+
+  /// Lets go of the packets of this turn; those in a history stay.
+  private mutating func endTurn() {
+    for index in 0..<packets.count { slab.release(packets[index].handle) }
+    packets.removeAll(keepingCapacity: true)
+    nextPacket = 0
+  }
+
+  private mutating func flushEgress(into batch: inout UniqueArray<OutgoingDatagram>) {
+    guard egress.jobCount > 0 else { return }
+    egress.protect(with: protector)
+    while let run = egress.nextRun() {
+      let link = Int(run.link)
+      guard links.contains(link), let destination = links[link].ice.selectedAddress else { continue }
+      traffic.messagesOut &+= 1
+      batch.append(
+        unsafe OutgoingDatagram(
+          base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, to: destination))
+    }
+    let refused = egress.endFlush()
+    if refused > 0 { drops.count(.protectFailed, by: UInt64(refused)) }
+  }
+
+  /// Writes what a link is owed.
+  /// - Returns: `false` when the stage ran out of room before the end; call again after a flush.
+  private mutating func writeLink(_ link: Int, at now: Instant) -> Bool {
+    guard links.contains(link) else { return true }
+    guard let session = links[link].session, links[link].ice.selectedAddress != nil else {
+      if links[link].firstRecord >= 0 { drops.count(.noPath) }
+      links[link].firstRecord = -1
+      links[link].lastRecord = -1
+      links[link].isDirty = false
+      links[link].owesRTCP = false
+      reschedule(link, at: now)
+      return true
+    }
+    let overhead = links[link].profile.rtpOverheadByteCount
+    while links[link].firstRecord >= 0 {
+      guard egress.hasRoom else { return false }
+      let record = records[Int(links[link].firstRecord)]
+      links[link].firstRecord = record.next
+      write(record, link: link, session: session, overhead: overhead, at: now)
+    }
+    links[link].lastRecord = -1
+    if links[link].owesRTCP {
+      guard egress.hasRoom else { return false }
+      links[link].owesRTCP = false
+      writeRTCP(link, session: session, at: now)
+    }
+    links[link].isDirty = false
+    return true
+  }
+
+  /// Writes one packet's header into the arena and makes a job of it.
+  private mutating func write(_ record: EgressRecord, link: Int, session: ProtectorSession, overhead: Int, at now: Instant) {
+    let stream = Int(record.stream)
+    guard outbound.contains(stream), outbound[stream].link == link else { return }
+    let index = Int(record.packet)
+    let view = packets[index].view
+    // Sound: the turn's reference keeps the slot until the turn ends.
+    guard let bytes = unsafe slab.lentBytes(of: packets[index].handle, from: packets[index].start, count: packets[index].byteCount) else {
+      return
+    }
+    let ssrc = record.isRetransmission ? outbound[stream].retransmissionSSRC! : outbound[stream].ssrc
+    var sequence = record.sequence
+    if record.isRetransmission {
+      sequence = outbound[stream].nextRetransmission
+      outbound[stream].nextRetransmission = sequence + 1
+    }
+    let header = OutgoingHeader(
+      ssrc: ssrc, timestamp: record.timestamp, sequenceNumber: sequence.wire, payloadType: record.payloadType, marker: view.marker,
+      carriesMID: !outbound[stream].isKnownToPeer)
+    // Sound: the stage has room for a whole slot at `next`.
+    let destination = unsafe egress.next
+    var room = unsafe MutableRawSpan(_unsafeStart: destination, byteCount: Limits.slotByteCount)
+    guard
+      let headerByteCount = RTPHeaderWriter.write(
+        header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes, into: &room),
+      headerByteCount + view.payloadByteCount + 2 + overhead <= Limits.slotByteCount
+    else { return drops.count(.egressFull) }
+    let payload = unsafe UnsafeRawPointer(
+      slab.pointer(to: packets[index].handle)! + packets[index].start + view.payloadOffset)
+    var job = unsafe ProtectJob(
+      session: session, isRTCP: false, headerByteCount: headerByteCount, payloadByteCount: view.payloadByteCount, ssrc: ssrc, index: sequence,
+      payload: payload, destination: destination)
+    if record.isRetransmission {
+      // The original sequence number goes in front, so the payload is copied behind it and encrypted in place (RFC 4588 §4).
+      room.storeUInt16(record.sequence.wire.rawValue, at: headerByteCount)
+      unsafe (destination + headerByteCount + 2).copyMemory(from: payload, byteCount: view.payloadByteCount)
+      unsafe job.payload = UnsafeRawPointer(destination + headerByteCount)
+      job.payloadByteCount += 2
+      traffic.retransmissionsOut &+= 1
+    } else {
+      outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount, at: now)
+      outbound[stream].responder.handleSent(sequence, byteCount: view.payloadByteCount)
+    }
+    egress.append(job, link: Int32(link), overheadByteCount: overhead)
+    let byteCount = UInt64(headerByteCount + Int(job.payloadByteCount) + overhead)
+    links[link].packetsOut &+= 1
+    links[link].bytesOut &+= byteCount
+    traffic.packetsOut &+= 1
+    traffic.bytesOut &+= byteCount
+  }
+}

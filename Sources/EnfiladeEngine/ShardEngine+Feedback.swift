@@ -1,0 +1,112 @@
+// RTCP in: what publishers say of their streams and what subscribers say of ours.
+
+import BasicContainers
+import EnfiladeForwarding
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeTransport
+import EnfiladeWire
+
+extension ShardEngine {
+  /// Takes an opened RTCP datagram.
+  mutating func handleRTCP(in handle: PacketHandle, byteCount: Int, link: Int, at now: Instant) {
+    // Sound: the batch's reference keeps the slot until the caller gives it back.
+    guard let bytes = unsafe slab.lentBytes(of: handle, count: byteCount) else { return }
+    // Reduced size is taken whether negotiated or not: the datagram is authenticated, and being strict here helps nobody.
+    if RTCPReader.validate(bytes, isReducedSizeAllowed: true) != nil { return drops.count(.rtcpMalformed) }
+    var reader = RTCPReader(bytes)
+    while let packet = reader.next() {
+      switch packet {
+      case .senderReport(let report):
+        handleSenderReport(report.info, link: link, at: now)
+        for index in 0..<report.reportBlocks.count { handleReportBlock(report.reportBlocks[index], link: link, at: now) }
+      case .receiverReport(let report):
+        for index in 0..<report.reportBlocks.count { handleReportBlock(report.reportBlocks[index], link: link, at: now) }
+      case .goodbye(let goodbye):
+        for index in 0..<goodbye.sources.count { handleGoodbye(goodbye.sources[index], link: link) }
+      case .genericNACK(let nack):
+        var lost = nack.lost()
+        while let number = lost.next() { handleLost(number, of: nack.mediaSSRC, link: link, at: now) }
+      case .pictureLossIndication(let indication):
+        handleKeyframeRequest(for: indication.mediaSSRC, reason: .pictureLoss, link: link, at: now)
+      case .fullIntraRequest(let request):
+        for index in 0..<request.count { handleKeyframeRequest(for: request[index].ssrc, reason: .fullIntraRequest, link: link, at: now) }
+      case .sourceDescription, .applicationDefined, .maximumBitrate, .transportFeedback, .congestionControlFeedback:
+        break
+      }
+    }
+    if reader.malformedCount > 0 { drops.count(.rtcpMalformed, by: UInt64(reader.malformedCount)) }
+  }
+
+  private mutating func handleSenderReport(_ info: SenderInfo, link: Int, at now: Instant) {
+    guard let source = links[link].source(info.ssrc), !source.isRetransmission else { return }
+    let stream = Int(source.inbound)
+    inbound[stream].statistics.handleSenderReport(ntp: info.ntp, at: now)
+    inbound[stream].clock.handleSenderReport(ntp: info.ntp, timestamp: info.rtpTimestamp)
+    links[link].publisherClock.handleSenderReport(ntp: info.ntp, local: configuration.wallClock.ntp(at: now), at: now)
+  }
+
+  private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {
+    guard let stream = outboundStream(block.ssrc, link: link) else { return }
+    outbound[stream].isKnownToPeer = true
+    outbound[stream].statistics.handleReport(ReceptionReport(block), at: configuration.wallClock.ntp(at: now))
+    if let trip = outbound[stream].statistics.roundTripTime { links[link].roundTripTime = trip }
+  }
+
+  private mutating func handleGoodbye(_ ssrc: SSRC, link: Int) {
+    guard let source = links[link].source(ssrc), !source.isRetransmission else { return }
+    endInbound(Int(source.inbound))
+  }
+
+  private mutating func handleKeyframeRequest(for ssrc: SSRC, reason: KeyframeRequester.Reason, link: Int, at now: Instant) {
+    guard let stream = outboundStream(ssrc, link: link), outbound[stream].publication >= 0 else {
+      return drops.count(.rtcpUnknownTarget)
+    }
+    let current = publications[Int(outbound[stream].publication)].currentInbound
+    if current >= 0 { requestKeyframe(of: Int(current), for: reason, at: now) }
+  }
+
+  /// A subscriber misses one of our packets: it is made again from the shared history, if that is still of use.
+  private mutating func handleLost(_ number: SequenceNumber, of ssrc: SSRC, link: Int, at now: Instant) {
+    guard let stream = outboundStream(ssrc, link: link), outbound[stream].retransmissionSSRC != nil, outbound[stream].publication >= 0 else {
+      return drops.count(.rtcpUnknownTarget)
+    }
+    let current = Int(publications[Int(outbound[stream].publication)].currentInbound)
+    guard current >= 0, let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
+      origin.generation == UInt16(truncatingIfNeeded: inbound[current].serial),
+      let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input)
+    else { return drops.count(.retransmissionNotInHistory) }
+    guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
+      return drops.count(.codecNotNegotiated)
+    }
+    let byteCount = Int(entry.metadata.byteCount)
+    outbound[stream].responder.roundTripTime = links[link].roundTripTime
+    guard outbound[stream].responder.decide(output, byteCount: byteCount, at: now) == .send else {
+      return drops.count(.retransmissionTooOften)
+    }
+    let start = Int(entry.metadata.start)
+    // Sound: the history's reference keeps the slot; nothing is inserted into it in this function.
+    guard packets.count < packets.capacity, let bytes = unsafe slab.lentBytes(of: entry.handle, from: start, count: byteCount),
+      case .success(let view) = RTPPacketView.parse(bytes)
+    else { return drops.count(.egressFull) }
+    let extensions = RTPExtensions(view, in: bytes, map: inbound[current].extensions)
+    slab.retain(entry.handle)
+    packets.append(
+      Packet(
+        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(current), format: entry.metadata.format, startsKeyframe: false,
+        isRepair: true, sequence: input, view: view, extensions: extensions))
+    append(
+      EgressRecord(
+        stream: Int32(stream), packet: Int32(packets.count - 1), payloadType: payloadType, isRetransmission: true, sequence: output,
+        timestamp: outbound[stream].rewriter.outgoingTimestamp(of: view.timestamp)), link: link)
+  }
+
+  /// Which of a link's outgoing streams has this SSRC.
+  private func outboundStream(_ ssrc: SSRC, link: Int) -> Int? {
+    for position in 0..<links[link].outbound.count {
+      let stream = Int(links[link].outbound[position])
+      if outbound[stream].ssrc == ssrc { return stream }
+    }
+    return nil
+  }
+}

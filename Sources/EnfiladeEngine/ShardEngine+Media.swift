@@ -1,0 +1,140 @@
+// An opened RTP packet: whose it is, whether it is new, and where it is kept.
+
+import BasicContainers
+import EnfiladeCongestion
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeTransport
+import EnfiladeWire
+
+extension ShardEngine {
+  /// Takes an opened packet; the slot is either kept by the history or given back here.
+  mutating func handleRTP(in handle: PacketHandle, byteCount: Int, index: ExtendedSequenceNumber, link: Int, at now: Instant) {
+    if let reason = acceptRTP(in: handle, byteCount: byteCount, index: index, link: link, at: now) {
+      drops.count(reason)
+      slab.release(handle)
+    }
+  }
+
+  private mutating func acceptRTP(
+    in handle: PacketHandle, byteCount: Int, index: ExtendedSequenceNumber, link: Int, at now: Instant
+  ) -> DropReason? {
+    // Sound: the batch's reference keeps the slot until this function gives it to the turn, or its caller gives it back.
+    guard let bytes = unsafe slab.lentBytes(of: handle, count: byteCount), case .success(let view) = RTPPacketView.parse(bytes) else {
+      return .rtpMalformed
+    }
+    traffic.packetsIn &+= 1
+    let source: Link.Source
+    if let known = links[link].source(view.ssrc) {
+      source = known
+    } else {
+      switch associate(view, in: bytes, link: link, at: now) {
+      case .source(let found): source = found
+      case .drop(let reason): return reason
+      }
+    }
+    let section = links[link].receive[Int(source.section)]
+    let extensions = RTPExtensions(view, in: bytes, map: section.extensions)
+    if let number = extensions.transportSequenceNumber(in: bytes) { recordArrival(number, of: view.ssrc, link: link, at: now) }
+    guard !source.isRetransmission else {
+      return acceptRetransmission(view, in: handle, byteCount: byteCount, source: source, at: now)
+    }
+    guard let format = section.format(of: view.payloadType) else { return .unknownPayloadType }
+    let stream = Int(source.inbound)
+    inbound[stream].statistics.handlePacket(index, timestamp: view.timestamp, byteCount: view.payloadByteCount, at: now)
+    inbound[stream].clock.handlePacket(timestamp: view.timestamp, at: now)
+    if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
+    return keep(
+      Packet(
+        handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, startsKeyframe: false, sequence: index,
+        view: view, extensions: extensions), bytes: bytes, feedback: format.feedback, at: now)
+  }
+
+  /// A packet that came again on the repair stream (RFC 4588 §4): the original is rebuilt in the same slot, two bytes further on.
+  private mutating func acceptRetransmission(
+    _ view: RTPPacketView, in handle: PacketHandle, byteCount: Int, source: Link.Source, at now: Instant
+  ) -> DropReason? {
+    guard source.inbound >= 0 else { return .retransmissionUnwanted }
+    // Probing sends padding on this stream; there is nothing in it.
+    guard view.payloadByteCount > 0 else { return .paddingOnly }
+    guard view.payloadByteCount >= 2 else { return .retransmissionMalformed }
+    let section = links[inbound[Int(source.inbound)].link].receive[Int(source.section)]
+    guard let format = section.formats.first(where: { $0.retransmissionPayloadType == view.payloadType }) else {
+      return .unknownPayloadType
+    }
+    let primary = inbound[Int(source.inbound)].ssrc
+    guard var slot = slab.mutableBytes(of: handle) else { return .rtpMalformed }
+    let osn = slot.bytes.loadUInt16(at: view.payloadOffset)
+    let rebuiltByteCount = byteCount - 2
+    var position = view.headerByteCount - 1
+    while position >= 0 {
+      slot.storeUInt8(slot.bytes.loadUInt8(at: position), at: position + 2)
+      position -= 1
+    }
+    let marker: UInt8 = view.marker ? 0x80 : 0
+    slot.storeUInt8(marker | format.payloadType.rawValue, at: 3)
+    slot.storeUInt16(osn, at: 4)
+    slot.storeUInt32(primary.rawValue, at: 10)
+    guard let index = OriginalSequenceNumber.widen(SequenceNumber(osn), in: inbound[Int(source.inbound)].unwrapper) else {
+      return .retransmissionUnwanted
+    }
+    // Sound: as above, and the writing is over.
+    guard let bytes = unsafe slab.lentBytes(of: handle, from: 2, count: rebuiltByteCount),
+      case .success(let original) = RTPPacketView.parse(bytes)
+    else { return .retransmissionMalformed }
+    return keep(
+      Packet(
+        handle: handle, start: 2, byteCount: rebuiltByteCount, inbound: source.inbound, format: format.format, startsKeyframe: false,
+        sequence: index, view: original, extensions: RTPExtensions(original, in: bytes, map: section.extensions)), bytes: bytes,
+      feedback: format.feedback, at: now)
+  }
+
+  /// Puts a packet into the history of its stream and into this turn.
+  private mutating func keep(_ arrived: Packet, bytes: RawSpan, feedback: FeedbackCapabilities, at now: Instant) -> DropReason? {
+    var packet = arrived
+    let stream = Int(packet.inbound)
+    let publication = inbound[stream].publication
+    guard inbound[stream].history.find(packet.sequence) == nil else { return .duplicate }
+    inbound[stream].feedback = feedback
+    if packet.view.payloadByteCount > 0, inbound[stream].kind == .video {
+      packet.startsKeyframe = Keyframe.isStart(packet.format.codec, payload: packet.view.payload(in: bytes))
+      if packet.startsKeyframe { inbound[stream].keyframes.handleKeyframe(at: now) }
+    }
+    trackLoss(of: packet, at: now)
+    if publications[publication].announced != packet.format, packet.format != .telephoneEvent {
+      publications[publication].announced = packet.format
+      events.append(.mediaStarted(publications[publication].key, packet.format))
+    }
+    // One reference for this turn, one for the history.
+    slab.retain(packet.handle)
+    let note = HistoryNote(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format)
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
+    case .stored: break
+    case .replaced(let evicted): slab.release(evicted)
+    case .duplicate, .tooOld: slab.release(packet.handle)
+    }
+    if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
+    packets.append(packet)
+    return nil
+  }
+
+  /// Looks for gaps in front of a packet, and asks for what is missing where the publisher can answer.
+  private mutating func trackLoss(of packet: Packet, at now: Instant) {
+    let stream = Int(packet.inbound)
+    let link = inbound[stream].link
+    guard inbound[stream].feedback.contains(.nack) else { return }
+    switch inbound[stream].nack.handlePacket(packet.sequence, at: now) {
+    case .none: break
+    case .requestKeyframe: requestKeyframe(of: stream, for: .unrecoveredLoss, at: now)
+    }
+    deadlines.advance(inbound[stream].nack.nextDeadline, for: link)
+  }
+
+  /// Remembers an arrival for transport-wide feedback.
+  private mutating func recordArrival(_ number: UInt16, of ssrc: SSRC, link: Int, at now: Instant) {
+    if links[link].recorder == nil { links[link].recorder = ReceivedPacketRecorder() }
+    links[link].recorder?.record(number, at: now)
+    links[link].feedbackTarget = ssrc
+    if let deadline = links[link].recorder?.nextDeadline { deadlines.advance(deadline, for: link) }
+  }
+}

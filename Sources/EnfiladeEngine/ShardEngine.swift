@@ -1,0 +1,117 @@
+// One shard: its links, its publications, its packets. Sans-IO: it is told (`handle…`, `perform`), it is asked (`poll…`, `nextDeadline`), and
+// between the two it is drained until nothing is left. Instants never go back.
+
+import BasicContainers
+package import EnfiladeTransport
+package import EnfiladeWire
+
+/// The engine of one shard. It lives where it was made: whoever drives it mutates it in place.
+package struct ShardEngine: ~Copyable {
+  package let configuration: ShardConfiguration
+  let protector: any PacketProtector
+  let handshakes: any HandshakeFactory
+  let canonicalName: [UInt8]
+  var random: SeededRandom
+  var clock = Instant.zero
+
+  // What there is.
+  var slab: PacketSlab
+  var links: Pool<Link>
+  var inbound: Pool<InboundStream>
+  var publications: Pool<PublicationState>
+  var outbound: Pool<OutboundStream>
+  /// Counts inbound streams up, so that a reused index is told from what stood there before.
+  var nextSerial: UInt32 = 1
+
+  // How it is found.
+  var linkIndices: [LinkID: Int] = [:]
+  var publicationIndices: [PublicationKey: Int] = [:]
+  var slotIndices: [SlotKey: Int] = [:]
+  var fragments: UfragTable
+  var addresses: AddressTable
+
+  // This turn.
+  var ingress = IngressStage()
+  var packets: UniqueArray<Packet>
+  var nextPacket = 0
+  var records: UniqueArray<EgressRecord>
+  var dirtyLinks = UniqueArray<Int32>()
+  var nextDirtyLink = 0
+  var egress = EgressStage()
+  var control = ControlQueue()
+  /// Control datagrams have been given out and are free at the next drain.
+  var controlIsOut = false
+
+  var deadlines = DeadlineQueue()
+  var events = EventQueue()
+  package internal(set) var drops = DropCounters()
+  package internal(set) var traffic = Traffic()
+
+  /// What went through a shard since its start.
+  package struct Traffic: Sendable {
+    package var packetsIn: UInt64 = 0
+    package var packetsOut: UInt64 = 0
+    package var bytesOut: UInt64 = 0
+    package var messagesOut: UInt64 = 0
+    package var retransmissionsOut: UInt64 = 0
+    package var keyframeRequestsOut: UInt64 = 0
+  }
+
+  /// Packets decided and not yet written: a batch of a frame's packets to a shard full of subscribers.
+  static var recordCapacity: Int { 32_768 }
+
+  package init(_ configuration: ShardConfiguration, protector: any PacketProtector, handshakes: any HandshakeFactory) {
+    self.configuration = configuration
+    self.protector = protector
+    self.handshakes = handshakes
+    random = SeededRandom(seed: configuration.seed)
+    slab = PacketSlab(shard: configuration.shard, slotCount: configuration.slotCount)
+    links = Pool(capacity: configuration.linkCapacity)
+    // Sixteen media sections a link, in each direction, on average; a room of fifty with audio and video has up to a hundred one way.
+    inbound = Pool(capacity: configuration.linkCapacity * 16)
+    publications = Pool(capacity: configuration.linkCapacity * 16)
+    outbound = Pool(capacity: configuration.linkCapacity * 128)
+    // Four of the eight addresses a link may prove, on average.
+    addresses = AddressTable(capacity: configuration.linkCapacity * 4, seed: HashSeed(using: &random))
+    // Two sets of credentials while ICE restarts.
+    fragments = UfragTable(capacity: configuration.linkCapacity * 2, seed: HashSeed(using: &random))
+    canonicalName = Array(configuration.canonicalName.utf8)
+    packets = UniqueArray(minimumCapacity: 2 * IngressStage.capacity)
+    records = UniqueArray(minimumCapacity: Self.recordCapacity)
+  }
+
+  // MARK: Look
+
+  /// When ``handleTimeout(at:)`` wants to be called.
+  package var nextDeadline: Instant { deadlines.next }
+  package var linkCount: Int { links.count }
+  package var slabLeasedCount: Int { slab.leasedCount }
+
+  /// Whether something waits to be sent; ``pollTransmit(into:at:)`` has to be called until it gives nothing.
+  package var hasPendingOutput: Bool {
+    !control.isEmpty || nextPacket < packets.count || nextDirtyLink < dirtyLinks.count || records.count > 0
+  }
+
+  /// The next event, or `nil`.
+  package mutating func pollEvent() -> EngineEvent? { events.poll() }
+
+  // MARK: Helpers shared by the aspects
+
+  /// Holds the one rule of time: it does not go back.
+  mutating func advanceClock(to now: Instant) {
+    assert(now >= clock, "time went back")
+    clock = max(clock, now)
+  }
+
+  mutating func markDirty(_ link: Int) {
+    guard !links[link].isDirty else { return }
+    links[link].isDirty = true
+    dirtyLinks.append(Int32(link))
+  }
+
+  /// The link owes RTCP now.
+  mutating func oweRTCP(_ link: Int) {
+    links[link].owesRTCP = true
+    markDirty(link)
+  }
+}

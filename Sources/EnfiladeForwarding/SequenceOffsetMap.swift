@@ -1,0 +1,73 @@
+// Which output number an input number has: contiguous over what is forwarded, while gaps of real loss stay (RFC 3550 §5.1, RFC 7667 §3.7).
+
+package import EnfiladeWire
+
+/// The last few changes of one stream's offset from input to output sequence numbers. A packet that comes late is numbered by the offset
+/// that was valid at its place; one from before everything remembered has no number any more.
+package struct SequenceOffsetMap: Sendable {
+  /// How many changes are remembered. A change is a swallowed packet or a new source; late packets are rarely older than a few.
+  @usableFromInline package static let capacity = 16
+
+  @usableFromInline package struct Segment: Sendable {
+    @usableFromInline package var firstInput: Int64
+    @usableFromInline package var offset: Int64
+    @usableFromInline package var isDropped: Bool
+
+    @usableFromInline init(firstInput: Int64, offset: Int64, isDropped: Bool) {
+      self.firstInput = firstInput
+      self.offset = offset
+      self.isDropped = isDropped
+    }
+  }
+
+  @usableFromInline package var segments: InlineArray<16, Segment>
+  /// Segments stand at `0..<count`, oldest first.
+  @usableFromInline package var count: Int
+
+  package init() {
+    segments = InlineArray(repeating: Segment(firstInput: 0, offset: 0, isDropped: true))
+    count = 0
+  }
+
+  /// Forgets all, and numbers `input` and what follows it as `output` and what follows that.
+  package mutating func restart(input: ExtendedSequenceNumber, output: ExtendedSequenceNumber) {
+    count = 0
+    append(Segment(firstInput: input.rawValue, offset: output.rawValue &- input.rawValue, isDropped: false))
+  }
+
+  /// The output number of `input`, or `nil` if it was dropped or is older than what is remembered.
+  @inlinable package func output(for input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
+    var index = count - 1
+    while index >= 0 {
+      let segment = segments[index]
+      if input.rawValue >= segment.firstInput {
+        return segment.isDropped ? nil : ExtendedSequenceNumber(input.rawValue &+ segment.offset)
+      }
+      index -= 1
+    }
+    return nil
+  }
+
+  /// Leaves out `input`, which must be newer than every number forwarded or left out so far: what follows closes up.
+  package mutating func drop(_ input: ExtendedSequenceNumber) {
+    guard count > 0 else { return }
+    let last = segments[count - 1]
+    if !last.isDropped, count >= 2, last.firstInput == input.rawValue, segments[count - 2].isDropped {
+      // The run of dropped packets goes on: the open segment behind it starts one later.
+      segments[count - 1].firstInput &+= 1
+      segments[count - 1].offset &-= 1
+      return
+    }
+    append(Segment(firstInput: input.rawValue, offset: 0, isDropped: true))
+    append(Segment(firstInput: input.rawValue &+ 1, offset: last.offset &- 1, isDropped: false))
+  }
+
+  private mutating func append(_ segment: Segment) {
+    if count == Self.capacity {
+      for index in 1..<count { segments[index - 1] = segments[index] }
+      count -= 1
+    }
+    segments[count] = segment
+    count += 1
+  }
+}

@@ -1,0 +1,24 @@
+// What a shard says of itself when asked: a value, made between two packets.
+
+package import EnfiladeEngine
+package import EnfiladeIO
+package import EnfiladeWire
+
+/// A shard's counters at one moment.
+package struct ShardSnapshot: Sendable {
+  package var shard: Int
+  package var linkCount: Int
+  /// Packets that histories and the current turn hold.
+  package var slabLeasedCount: Int
+  package var traffic: ShardEngine.Traffic
+  package var drops: DropCounters
+  /// Datagrams that found the socket's buffer full.
+  package var sendBlockedCount: UInt64
+  package var refusals: SendRefusals
+  package var segmentation: UDPSocket.Segmentation
+  package var coalescesReceive: Bool
+  package var receiveBufferByteCount: Int
+  package var sendBufferByteCount: Int
+  /// Processor time of the shard's thread since its start.
+  package var processorTime: TimeDelta
+}

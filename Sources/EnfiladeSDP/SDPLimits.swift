@@ -1,0 +1,38 @@
+// How much text a description may be: every loop over it is bounded by one of these numbers.
+
+/// The bounds of one description. Text that exceeds one is refused with the bound's name, never cut.
+package struct SDPLimits: Hashable, Sendable {
+  /// The whole text. A browser writes about 4.5 KiB per video section and 2 KiB per audio section, so this is a meeting of forty.
+  package var byteCount = 256 * 1024
+  /// Lines, session and sections together: the shortest useful lines are about thirty bytes.
+  package var lineCount = 10_000
+  /// One line: the longest that we have seen is a `group` of 300 sections.
+  package var lineByteCount = 8 * 1024
+  /// Media sections: two for each of 128 members.
+  package var sectionCount = 256
+  /// Attributes in one section (or at session level): a browser writes 120 for video with every codec, and sources add four each.
+  package var attributeCount = 1024
+
+  package init() {}
+
+  package static let standard = SDPLimits()
+
+  /// For text of our own making.
+  static let unbounded: SDPLimits = {
+    var limits = SDPLimits()
+    limits.byteCount = .max
+    limits.lineCount = .max
+    limits.lineByteCount = .max
+    limits.sectionCount = .max
+    limits.attributeCount = .max
+    return limits
+  }()
+
+  /// For a fragment of candidates (RFC 8840): some hundred candidates of one ICE generation.
+  package static let fragment: SDPLimits = {
+    var limits = SDPLimits()
+    limits.byteCount = 64 * 1024
+    limits.lineCount = 2_000
+    return limits
+  }()
+}

@@ -1,0 +1,93 @@
+// Which source packet went out under which number: how a NACK of ours is led back to the history.
+
+package import BasicContainers
+package import EnfiladeWire
+
+/// Where a sent packet came from, in eight bytes.
+package struct PacketSource: Hashable, Sendable, BitwiseCopyable {
+  /// Which of the forwarder's inputs, counted anew at every switch; tells one numbering from the next.
+  package var generation: UInt16
+  /// Free for the forwarder: what it needs to write the same packet again.
+  package var note: UInt16
+  /// The low 32 bits of the input number; ``PacketHistory/widen(_:)`` gives the rest.
+  package var inputLow: UInt32
+
+  @inlinable package init(generation: UInt16, note: UInt16 = 0, input: ExtendedSequenceNumber) {
+    self.generation = generation
+    self.note = note
+    inputLow = UInt32(truncatingIfNeeded: input.rawValue)
+  }
+}
+
+/// A ring of the last sent packets of one outgoing stream, by outgoing number. With ``PacketSource`` an entry is 12 bytes, so 512 are
+/// 6 KiB for each subscriber and stream.
+package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
+  @usableFromInline
+  struct Entry {
+    /// The outgoing number above the bits that are the place; 0 is no packet.
+    @usableFromInline var round: UInt16
+    @usableFromInline var source: Source
+
+    @inlinable init(round: UInt16, source: Source) {
+      self.round = round
+      self.source = source
+    }
+  }
+
+  package let capacity: Int
+  @usableFromInline let shift: Int64
+  @usableFromInline var entries: RigidArray<Entry>
+  @usableFromInline var newest: ExtendedSequenceNumber?
+
+  /// - Parameters:
+  ///   - capacity: packets remembered, a power of two of at least 16, so that rounds repeat later than sequence numbers.
+  ///   - placeholder: any value, for places with no packet.
+  @inlinable package init(capacity: Int = Limits.sentPacketCount, placeholder: Source) {
+    precondition(capacity >= 16 && capacity <= 65_536 && capacity & (capacity - 1) == 0, "a map's capacity is a power of two")
+    self.capacity = capacity
+    shift = Int64(capacity.trailingZeroBitCount)
+    entries = RigidArray(capacity: capacity)
+    for _ in 0..<capacity { entries.append(Entry(round: 0, source: placeholder)) }
+  }
+
+  /// Bytes of an entry, for the memory budget.
+  package static var entryByteCount: Int { MemoryLayout<Entry>.stride }
+
+  /// The newest number sent.
+  @inlinable package var newestSent: ExtendedSequenceNumber? { newest }
+
+  /// A packet from `source` was sent as `outgoing`, which is not negative.
+  @inlinable package mutating func insert(_ outgoing: ExtendedSequenceNumber, from source: Source) {
+    if let newest {
+      if newest - outgoing >= capacity { return }
+      if outgoing > newest { self.newest = outgoing }
+    } else {
+      newest = outgoing
+    }
+    entries[place(of: outgoing)] = Entry(round: round(of: outgoing), source: source)
+  }
+
+  /// Where the packet sent as `outgoing` came from, or `nil` when it was never sent or is forgotten.
+  @inlinable package func find(_ outgoing: ExtendedSequenceNumber) -> Source? {
+    // A NACK may name a number from before the first; our numbers start at zero or above.
+    guard let newest, outgoing.rawValue >= 0, outgoing <= newest, newest - outgoing < capacity else { return nil }
+    let entry = entries[place(of: outgoing)]
+    return entry.round == round(of: outgoing) ? entry.source : nil
+  }
+
+  /// The outgoing number that a NACK's 16 bits name: the newest sent that has them. `nil` when there was none.
+  @inlinable package func widen(_ number: SequenceNumber) -> ExtendedSequenceNumber? {
+    guard let newest else { return nil }
+    let wide = newest - Int(newest.wire.rawValue &- number.rawValue)
+    return wide.rawValue >= 0 ? wide : nil
+  }
+
+  @inlinable func place(of outgoing: ExtendedSequenceNumber) -> Int {
+    Int(truncatingIfNeeded: outgoing.rawValue) & (capacity &- 1)
+  }
+
+  @inlinable func round(of outgoing: ExtendedSequenceNumber) -> UInt16 {
+    // 1…65,535, so that an empty place never fits.
+    UInt16(truncatingIfNeeded: (outgoing.rawValue &>> shift) % 65_535 &+ 1)
+  }
+}

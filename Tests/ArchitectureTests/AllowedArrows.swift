@@ -1,0 +1,66 @@
+// The layers of docs/ARCHITECTURE.md as a table. To add an arrow, add it here, and say in the document why.
+
+/// One target of the library and all it may import.
+struct Layer: Sendable {
+  var name: String
+  /// Below the double line: no C, no clock, no socket, no thread.
+  var isPure: Bool
+  /// Modules of this package.
+  var arrows: Set<String>
+  /// The C library that this target, and no other, opens the door to.
+  var doors: Set<String> = []
+  /// Modules of the toolchain and of other packages.
+  var outside: Set<String> = []
+}
+
+/// Fixed-capacity containers of swift-collections, which allocate once and count nothing.
+let containers: Set<String> = ["BasicContainers", "DequeModule"]
+
+/// From the top down: an arrow may only point to a later row.
+let layers: [Layer] = [
+  Layer(
+    name: "Enfilade", isPure: false,
+    arrows: ["EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeRTP", "EnfiladeWire"],
+    outside: ["Logging", "Metrics", "Synchronization"]),
+  Layer(
+    name: "EnfiladeRuntime", isPure: false,
+    arrows: [
+      "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams",
+      "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
+    ],
+    outside: containers.union(["Logging", "Synchronization"])),
+
+  // The doors to the machine.
+  Layer(name: "EnfiladeIO", isPure: false, arrows: ["EnfiladeWire"], doors: ["CEnfiladeShims"], outside: ["Glibc", "Synchronization"]),
+  Layer(name: "EnfiladeDTLS", isPure: false, arrows: ["EnfiladeTransport", "EnfiladeWire"], doors: ["COpenSSL"], outside: ["Glibc"]),
+  Layer(
+    name: "EnfiladeSRTP", isPure: false, arrows: ["EnfiladeTransport", "EnfiladeWire"], doors: ["CSRTP", "CIPsecMB"], outside: ["Glibc"]),
+
+  // Below the double line.
+  Layer(
+    name: "EnfiladeEngine", isPure: true,
+    arrows: [
+      "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
+    ], outside: containers),
+  Layer(name: "EnfiladeForwarding", isPure: true, arrows: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], outside: containers),
+  Layer(name: "EnfiladeTransport", isPure: true, arrows: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], outside: containers),
+  Layer(name: "EnfiladeStreams", isPure: true, arrows: ["EnfiladeRTP", "EnfiladeWire"], outside: containers),
+  Layer(name: "EnfiladeCongestion", isPure: true, arrows: ["EnfiladeRTP", "EnfiladeWire"], outside: containers),
+  Layer(name: "EnfiladeRTP", isPure: true, arrows: ["EnfiladeWire"]),
+  Layer(name: "EnfiladeSDP", isPure: true, arrows: ["EnfiladeWire"]),
+  Layer(name: "EnfiladeSTUN", isPure: true, arrows: ["EnfiladeWire"]),
+  // The one place below the line that may speak of memory order: the lane between shards.
+  Layer(name: "EnfiladeWire", isPure: true, arrows: [], outside: containers.union(["Synchronization"])),
+]
+
+/// C libraries whose door has not been built yet: nobody may import them.
+let closedDoors: Set<String> = ["COpus", "CVPX", "CYUV"]
+
+/// What a test may import besides the module under test and what lies below it.
+let testOutside: Set<String> = containers.union(["Testing", "Foundation", "Glibc", "Synchronization", "EnfiladeTestSupport"])
+
+/// Targets of the test side under Tests/ that are no tests, and what they may import.
+let testTools: [String: Set<String>] = [
+  "EnfiladeTestSupport": ["EnfiladeWire", "EnfiladeIO", "Foundation", "Glibc", "Synchronization"],
+  "enfilade-impair": ["EnfiladeWire", "EnfiladeIO", "ArgumentParser", "Foundation", "Glibc"],
+]
