@@ -87,9 +87,12 @@ package struct ICEControllingAgent: Sendable {
       case .succeeded, .failed: break
       }
     }
-    guard selectedAddress != nil else { return deadline }
-    let liveness = lastConsent + (state == .connected ? Limits.iceSilenceTimeout : Limits.consentTimeout)
-    return min(deadline, nextConsent, liveness)
+    if selectedAddress != nil {
+      let liveness = lastConsent + (state == .connected ? Limits.iceSilenceTimeout : Limits.consentTimeout)
+      deadline = min(deadline, nextConsent, liveness)
+    }
+    // A candidate that comes late is due now, not in the past.
+    return max(deadline, latest)
   }
 
   // MARK: Verbs
