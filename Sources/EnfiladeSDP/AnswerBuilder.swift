@@ -69,6 +69,7 @@ package struct AnswerBuilder: Hashable, Sendable {
     lines.append(PropertyAttribute.rtcpMux.line)
     if section.hasReducedSizeRTCP { lines.append(PropertyAttribute.rtcpReducedSize.line) }
     lines.append(accepted.effectiveDirection(in: section).line)
+    if allowsMixedExtensions, section.allowsMixedExtensions { lines.append(PropertyAttribute.extmapAllowMixed.line) }
     lines += accepted.extensions.map(\.line)
     lines += accepted.codecs.flatMap(\.lines)
     if accepted.effectiveDirection(in: section).receives, !accepted.encodings.isEmpty {

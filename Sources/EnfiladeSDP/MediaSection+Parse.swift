@@ -11,7 +11,6 @@ extension MediaSection {
     self.init(
       index: index, kind: SectionKind(description.media), port: description.port, proto: description.proto,
       formats: description.formats, direction: session.direction)
-    allowsMixedExtensions = session.allowsMixedExtensions
     bandwidths = description.bandwidths
     var reader = SectionReader()
     for (offset, line) in description.lines.enumerated() {
@@ -114,11 +113,9 @@ extension MediaSection {
 struct SessionDefaults {
   var transport = TransportParameters()
   var direction: MediaDirection
-  var allowsMixedExtensions: Bool
 
   init(_ description: SessionDescription) throws(OfferError) {
     direction = description.direction ?? .sendrecv
-    allowsMixedExtensions = description.has(.extmapAllowMixed)
     transport.hasAllCandidates = description.has(.endOfCandidates)
     var ufrag: String?
     var password: String?

@@ -11,8 +11,9 @@ import EnfiladeWire
 package final class MultiBufferProtector: PacketProtector {
   package let name = "ipsec-mb"
 
-  /// Packets of AES-CM in flight before they are collected: enough to fill the library's sixteen lanes four times over.
-  static let flightLimit = 64
+  /// Packets of AES-CM in flight before they are collected: below the 256 that the library queues, and enough for a frame to many
+  /// subscribers to be collected once, because lanes run empty at each collection.
+  static let flightLimit = 240
 
   let manager: OpaqueManager
   var sessions = SessionTable<MultiBufferSession>()

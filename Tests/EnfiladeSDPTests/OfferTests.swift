@@ -76,7 +76,7 @@ struct OfferTests {
 
   @Test("An encoding without its rid line is void, and of alternatives the first counts (RFC 8853 §5.2)")
   func alternatives() throws {
-    let lines = MinimalOffer.lines + ["a=rid:a send", "a=rid:b send", "a=rid:b send pt=96", "a=rid:c recv", "a=rid:! send", "a=simulcast:send x,b;a;c;y"]
+    let lines = MinimalOffer.lines + ["a=rid:a send", "a=rid:b send", "a=rid:b send pt=96", "a=rid:c recv", "a=rid:! send", "a=simulcast:send x,b;b,a;a;c;y"]
     #expect(try Offer(parsing: MinimalOffer.text(lines)).sections[1].sendEncodings == [.init("b"), .init("a")])
   }
 

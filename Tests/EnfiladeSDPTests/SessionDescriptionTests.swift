@@ -13,7 +13,7 @@ struct SessionDescriptionTests {
 
   @Test("There are fixtures to look at")
   func fixturesExist() {
-    #expect(Fixture.offers.count >= 28)
+    #expect(Fixture.offers.count >= 26)
     #expect(Fixture.answers.count >= 3)
   }
 

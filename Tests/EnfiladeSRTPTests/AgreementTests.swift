@@ -75,7 +75,7 @@ struct AgreementTests {
     }
   }
 
-  @Test("Late, repeated, damaged and cut packets get the same verdicts", arguments: SRTPProfile.allCases, [UInt64(31), 32, 33])
+  @Test("Late, repeated, damaged and cut packets get the same verdicts", arguments: SRTPProfile.allCases, [UInt64(31), 32])
   func unprotect(profile: SRTPProfile, seed: UInt64) throws {
     let keys = KeyPair(profile, seed: seed)
     let sender = try #require(makeProtector(.libsrtp))
@@ -84,7 +84,7 @@ struct AgreementTests {
     var random = SeededRandom(seed: seed)
     var sealed: [[UInt8]] = []
     var next: [Int64] = [30_000, 65_000]
-    for _ in 0..<4_000 {
+    for _ in 0..<3_000 {
       let source = Int.random(in: 0...1, using: &random)
       next[source] += Int64.random(in: 1...60, using: &random)
       sealed.append(sender.protect(ClearPacket(index: next[source], ssrc: 7 + UInt32(source), using: &random), session))
