@@ -97,7 +97,7 @@ let package = Package(
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeWire",
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ], swiftSettings: everywhere),
@@ -121,9 +121,9 @@ let package = Package(
     .testTarget(name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeForwardingTests", dependencies: ["EnfiladeForwarding", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeEngineTests", dependencies: ["EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire", "enfilade-impair"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeDTLSTests", dependencies: ["EnfiladeDTLS", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere + ipsecMBSetting),
     .testTarget(name: "EnfiladeTests", dependencies: ["Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeSTUN", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
   ] + ipsecMBTargets,
   swiftLanguageModes: [.v6]

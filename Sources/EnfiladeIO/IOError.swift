@@ -32,6 +32,8 @@ package struct IOError: Error, Hashable, CustomStringConvertible {
   package var isAddressInUse: Bool { code == EADDRINUSE }
   /// The address is not one of this machine's.
   package var isAddressNotAvailable: Bool { code == EADDRNOTAVAIL }
+  /// The machine has no addresses of that family.
+  package var isFamilyUnavailable: Bool { code == EAFNOSUPPORT || code == EADDRNOTAVAIL }
   /// The port needs a privilege that this process does not have.
   package var isPermissionDenied: Bool { code == EACCES || code == EPERM }
 

@@ -49,6 +49,13 @@ package final class Shard: Sendable {
     }
   }
 
+  /// Waits until everything posted before has been carried out and sent.
+  package func barrier() async {
+    await withCheckedContinuation { continuation in
+      if !mailbox.post(.barrier { continuation.resume() }, isUrgent: true) { continuation.resume() }
+    }
+  }
+
   /// Ends the thread and waits for it. Once.
   package func stop() {
     _ = mailbox.post(.stop, isUrgent: true)

@@ -10,6 +10,7 @@ import EnfiladeWire
 enum ShardMessage: Sendable {
   case command(Command)
   case snapshot(@Sendable (ShardSnapshot) -> Void)
+  case barrier(@Sendable () -> Void)
   case stop
 }
 
@@ -85,6 +86,7 @@ final class ShardLoop: @unchecked Sendable {
           state.engine.perform(command, at: state.now)
           drain(&state)
         case .snapshot(let reply): reply(snapshot(of: state))
+        case .barrier(let reply): reply()
         case .stop: isStopping = true
         }
       }

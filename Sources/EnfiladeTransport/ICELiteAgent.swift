@@ -220,9 +220,8 @@ package struct ICELiteAgent: Sendable {
     case .consent:
       selectedAddress = nil
       actions.selectedChanged = true
-      // New credentials that the peer has not used yet are not touched by the end of the old path.
-      let isRestarting = !current.hasNominated && now < connectDeadline
-      move(isRestarting ? .loss : .expiry, &actions)
+      // New credentials that the peer has not used yet are not touched by the end of the old path; the connect timer bounds them.
+      move(current.hasNominated ? .expiry : .loss, &actions)
       retirePrevious(&actions)
     case .forgetAddress:
       actions.addressRemoved = forgetOldest()

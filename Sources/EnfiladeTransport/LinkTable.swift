@@ -30,7 +30,7 @@ package struct LinkKey: Hashable, Sendable {
 
   fileprivate static var placeholder: LinkKey { LinkKey(SocketAddress(ipv4: 0, port: 0)) }
 
-  fileprivate func hash(_ seed: HashSeed) -> UInt64 {
+  package func hash(_ seed: HashSeed) -> UInt64 {
     var hash = KeyedHash(seed)
     hash.combine(high)
     hash.combine(low)

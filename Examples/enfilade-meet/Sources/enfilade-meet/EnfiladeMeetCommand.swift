@@ -25,8 +25,8 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
   @Option(name: .customLong("announce"), help: "A public address of this machine, for clients outside its network. May be repeated.")
   var announcedAddresses: [String] = []
 
-  @Option(name: .customLong("bind"), help: "A local address for media; every one if not given. May be repeated.")
-  var bindAddresses: [String] = []
+  @Option(name: .customLong("bind"), help: "The local address for media; every one if not given.")
+  var bindAddress: String?
 
   @Option(help: "How many threads carry media.")
   var shards = 1
@@ -45,7 +45,7 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
     let isLocal = ["127.0.0.1", "localhost", "::1"].contains(host)
     let engine = try await Engine(
       .init(
-        udpPort: udpPort, announcedAddresses: announcedAddresses, bindAddresses: bindAddresses, shards: shards,
+        udpPort: udpPort, announcedAddresses: announcedAddresses, bindAddress: bindAddress, shards: shards,
         includeLoopback: loopback ?? isLocal, logger: logger))
     let candidates = engine.candidates
     let shownHost = isLocal || host == "0.0.0.0" || host == "::" ? "localhost" : host

@@ -1,0 +1,74 @@
+// The engine: the ports it listens on, and the rooms in it.
+
+import EnfiladeEngine
+import EnfiladeIO
+import EnfiladeRuntime
+import EnfiladeWire
+public import Logging
+
+/// A media-mixing SFU engine. One for each process is the usual number.
+///
+/// ```swift
+/// let engine = try await Engine(.init(udpPort: 5000, announcedAddresses: ["203.0.113.7"]))
+/// let room = try await engine.room("standup")
+/// let guest = try await room.join(name: "guest")
+/// let answer = try await guest.answer(offer: sdp)
+/// ```
+public final class Engine: Sendable {
+  /// How an engine is set up.
+  public struct Configuration: Sendable {
+    /// The UDP port of the first shard; each further shard takes the next one. Zero takes free ports.
+    public var udpPort: Int
+    /// Addresses that clients are told instead of the machine's own: the public ones of a machine behind NAT. An IP address each, with a port
+    /// behind it where the NAT changes that as well (`203.0.113.7:6000`, `[2001:db8::7]:6000`).
+    public var announcedAddresses: [String]
+    /// The one local address to listen on; `nil` listens on all of both families.
+    public var bindAddress: String?
+    /// Threads, each with a port of its own.
+    public var shards: Int
+    /// Whether clients are offered the loopback addresses too: for tests, and for a page on the same machine.
+    public var includeLoopback: Bool
+    /// Takes what an operator should know.
+    public var logger: Logger
+
+    /// A configuration; every value has a default that serves a machine with a public address.
+    public init(
+      udpPort: Int = 5000, announcedAddresses: [String] = [], bindAddress: String? = nil, shards: Int = 1, includeLoopback: Bool = false,
+      logger: Logger = Logger(label: "enfilade")
+    ) {
+      self.udpPort = udpPort
+      self.announcedAddresses = announcedAddresses
+      self.bindAddress = bindAddress
+      self.shards = shards
+      self.includeLoopback = includeLoopback
+      self.logger = logger
+    }
+  }
+
+  let core: EngineCore
+
+  /// Opens the ports and starts the shards.
+  ///
+  /// - Throws: ``EngineError``: a port is taken, an address is not one, a library refused.
+  public init(_ configuration: Configuration = .init()) async throws(EngineError) {
+    core = try EngineCore(configuration)
+    await core.start()
+  }
+
+  /// The room of that name, which is made if there is none.
+  ///
+  /// - Throws: ``EngineError/Code/shutDown`` after ``shutdown()``.
+  public func room(_ name: String) async throws(EngineError) -> Room { try await core.room(name) }
+
+  /// The room of that name, if there is one.
+  public func existingRoom(_ name: String) async -> Room? { await core.existingRoom(name) }
+
+  /// Every open room, by name.
+  public var rooms: [Room] { get async { await core.allRooms() } }
+
+  /// Where clients are told to send: `address:port`, best first.
+  public var candidates: [String] { core.candidateTexts }
+
+  /// Closes every room and every port. An engine that is shut down stays so.
+  public func shutdown() async { await core.shutdown() }
+}

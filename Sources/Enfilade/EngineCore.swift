@@ -1,0 +1,223 @@
+// What is behind the engine's face: the runtime, the rooms by name, and the way of an event back to its room.
+
+import EnfiladeEngine
+import EnfiladeIO
+import EnfiladeRuntime
+import EnfiladeSDP
+import EnfiladeSRTP
+import EnfiladeSTUN
+import EnfiladeWire
+import Logging
+import Synchronization
+
+/// The control plane of one engine.
+actor EngineCore {
+  nonisolated let runtime: Runtime
+  nonisolated let logger: Logger
+  /// Addresses that clients are told; a port of zero stands for the shard's own.
+  private nonisolated let announced: [SocketAddress]
+  private var rooms: [String: Room] = [:]
+  private var isShutDown = false
+  private var router: Task<Void, Never>?
+
+  /// Which room an engine's number belongs to.
+  private struct Routes {
+    var links: [LinkID: (room: RoomState, publications: [PublicationKey])] = [:]
+    var publications: [PublicationKey: RoomState] = [:]
+  }
+  private nonisolated let routes = Mutex(Routes())
+
+  init(_ configuration: Engine.Configuration) throws(EngineError) {
+    logger = configuration.logger
+    guard let port = UInt16(exactly: configuration.udpPort), Int(port) + configuration.shards <= 65_536, 1...255 ~= configuration.shards else {
+      throw EngineError(
+        code: .socket, reason: "\(configuration.shards) ports from \(configuration.udpPort) on are not all between 0 and 65535")
+    }
+    var settings = RuntimeConfiguration()
+    settings.basePort = port
+    settings.shardCount = configuration.shards
+    if let text = configuration.bindAddress {
+      guard let address = SocketAddress(host: text, port: port) else {
+        throw EngineError(code: .invalidAddress, reason: "the address to listen on, \(text), is not an IP address")
+      }
+      settings.bindAddress = address
+    }
+    announced = try Self.addresses(configuration, bound: settings.bindAddress)
+    do { runtime = try Runtime(settings) } catch {
+      switch error {
+      case .io(let failure, let port): throw EngineError(code: .socket, reason: "UDP port \(port): \(failure)")
+      case .handshake(let failure): throw EngineError(code: .cryptography, reason: "\(failure)")
+      case .protectorUnavailable(let backend):
+        throw EngineError(code: .cryptography, reason: "SRTP by \(backend.rawValue) is not to be had on this machine")
+      }
+    }
+  }
+
+  /// Begins to carry events to their rooms.
+  func start() {
+    let events = runtime.events
+    router = Task { [weak self] in
+      for await event in events {
+        guard let self else { return }
+        await self.room(of: event)?.handle(event)
+      }
+    }
+  }
+
+  private nonisolated func room(of event: EngineEvent) -> RoomState? {
+    routes.withLock { routes in
+      switch event {
+      case .linkChanged(let link, _): return routes.links[link]?.room
+      case .mediaStarted(let key, _), .mediaEnded(let key): return routes.publications[key]
+      case .refused(let refusal):
+        logger.error("A shard refused a command.", metadata: ["refusal": "\(refusal)"])
+        return nil
+      case .dropped(let count):
+        logger.error("A shard's events were lost.", metadata: ["count": "\(count)"])
+        return nil
+      }
+    }
+  }
+
+  // MARK: Rooms
+
+  func room(_ name: String) throws(EngineError) -> Room {
+    guard !isShutDown else { throw EngineError(code: .shutDown, reason: "the engine has been shut down") }
+    if let room = rooms[name] { return room }
+    // The shard with the fewest rooms; rooms are many and small.
+    let shard = runtime.shards.min { a, b in count(on: a) < count(on: b) }!
+    let room = Room(name: name, state: RoomState(name: name, core: self, shard: shard))
+    rooms[name] = room
+    return room
+  }
+
+  private func count(on shard: Shard) -> Int { rooms.values.count { $0.state.shard === shard } }
+
+  func existingRoom(_ name: String) -> Room? { rooms[name] }
+  func allRooms() -> [Room] { rooms.values.sorted { $0.name < $1.name } }
+  func forgetRoom(_ name: String) { rooms[name] = nil }
+
+  func shutdown() async {
+    guard !isShutDown else { return }
+    isShutDown = true
+    for room in allRooms() { await room.close() }
+    runtime.stop()
+    await router?.value
+  }
+
+  // MARK: Routes
+
+  /// From now on events about these go to `room`.
+  nonisolated func register(_ link: LinkID, publications: [PublicationKey], room: RoomState) {
+    routes.withLock { routes in
+      for key in routes.links[link]?.publications ?? [] { routes.publications[key] = nil }
+      routes.links[link] = (room, publications)
+      for key in publications { routes.publications[key] = room }
+    }
+  }
+
+  nonisolated func forget(_ link: LinkID) {
+    routes.withLock { routes in
+      for key in routes.links.removeValue(forKey: link)?.publications ?? [] { routes.publications[key] = nil }
+    }
+  }
+
+  // MARK: Making things
+
+  /// Twenty characters of five bits each: 100 bits that nobody guesses.
+  nonisolated func makeParticipantID() -> ParticipantID {
+    let alphabet = Array("abcdefghijkmnpqrstuvwxyz23456789")
+    var random = SystemRandomNumberGenerator()
+    return ParticipantID(rawValue: String((0..<20).map { _ in alphabet[Int(random.next() & 31)] }))
+  }
+
+  nonisolated func makeSlot(mid: String, kind: MediaKind) -> Member.Slot {
+    let source = UInt32.random(in: 1...UInt32.max)
+    var retransmission = UInt32.random(in: 1...UInt32.max)
+    while retransmission == source { retransmission = UInt32.random(in: 1...UInt32.max) }
+    return Member.Slot(
+      key: SlotKey(runtime.makeIdentifier()), mid: mid, kind: kind, source: SSRC(source), retransmissionSource: SSRC(retransmission),
+      publication: nil)
+  }
+
+  // MARK: Addresses
+
+  /// What clients are told for a shard that listens on `port`.
+  nonisolated func candidates(port: UInt16) -> [SDPAttribute.Candidate] {
+    announced.enumerated().map { index, address in
+      var address = address
+      if address.port == 0 { address.port = port }
+      // RFC 8445 §5.1.2.1: type preference of a host candidate, local preference falling with the order, component 1.
+      let priority = UInt32(126) << 24 | UInt32(65_535 - index) << 8 | 255
+      return SDPAttribute.Candidate(host: address, foundation: String(index + 1), priority: priority)
+    }
+  }
+
+  nonisolated var candidateTexts: [String] {
+    runtime.shards.flatMap { shard in
+      candidates(port: shard.localAddress.port).map { $0.address.contains(":") ? "[\($0.address)]:\($0.port)" : "\($0.address):\($0.port)" }
+    }
+  }
+
+  /// The answer to an ICE restart by fragment (RFC 8840 §9, RFC 9725 §4.3.1).
+  nonisolated func fragment(
+    answering offered: TrickleFragment, credentials: EnfiladeSTUN.ICECredentials, port: UInt16
+  ) -> TrickleFragment {
+    var fragment = offered
+    let ours = EnfiladeSDP.ICECredentials(ufrag: credentials.ufragText, password: credentials.passwordText)
+    fragment.credentials = ours
+    fragment.isICELite = true
+    fragment.hasAllCandidates = true
+    for index in fragment.sections.indices {
+      fragment.sections[index].credentials = nil
+      fragment.sections[index].candidates = index == 0 ? candidates(port: port) : []
+      fragment.sections[index].hasAllCandidates = index == 0
+    }
+    return fragment
+  }
+
+  private static func addresses(_ configuration: Engine.Configuration, bound: SocketAddress?) throws(EngineError) -> [SocketAddress] {
+    var addresses: [SocketAddress] = []
+    for text in configuration.announcedAddresses {
+      guard let address = SocketAddress(host: text, port: 0) ?? SocketAddress(text) else {
+        throw EngineError(code: .invalidAddress, reason: "the announced address \(text) is not an IP address")
+      }
+      addresses.append(address)
+    }
+    let locals: [InterfaceAddress]
+    do { locals = try localAddresses() } catch {
+      throw EngineError(code: .socket, reason: "the machine's addresses cannot be listed: \(error)")
+    }
+    func local(_ isWanted: (InterfaceAddress) -> Bool) -> [SocketAddress] {
+      locals.filter { isWanted($0) && !$0.isLinkLocal }.map { entry in
+        var address = entry.address
+        address.port = 0
+        return address
+      }
+    }
+    if let bound, !bound.isUnspecified {
+      var address = bound
+      address.port = 0
+      if addresses.isEmpty { addresses = [address] }
+      return addresses
+    }
+    if addresses.isEmpty { addresses = local { !$0.isLoopback } }
+    // A machine with no other address can only talk to itself.
+    if configuration.includeLoopback || addresses.isEmpty { addresses += local { $0.isLoopback } }
+    return addresses
+  }
+}
+
+extension SocketAddress {
+  var isUnspecified: Bool { high == 0 && low == 0 }
+}
+
+extension LinkFailure {
+  var text: String {
+    switch self {
+    case .neverConnected: "no connectivity check succeeded in time"
+    case .consentExpired: "nothing was heard of the participant for too long"
+    case .handshake(let failure): "the DTLS handshake failed: \(failure)"
+    }
+  }
+}
