@@ -41,24 +41,24 @@ extension ShardEngine {
     repeat {
       guard egress.hasRoom else { return }
       var writer = rtcpWriter()
-      var sender = links[link].localSSRC
       var wroteAny = false
       while next < links[link].outbound.count, writer.count < Self.rtcpByteCount - 400 - blocks.count * ReportBlock.byteCount {
         let stream = Int(links[link].outbound[next])
         next += 1
         guard let info = makeSenderInfo(stream, at: now) else { continue }
-        sender = info.ssrc
         if wroteAny { blocks = [] }
         _ = RTCPWriter.senderReport(info, reportBlocks: blocks.span, into: &writer)
+        // Each source by its name: receivers tie streams together by it (RFC 3550 §6.5.1).
+        _ = RTCPWriter.sourceDescription(ssrc: info.ssrc, cname: canonicalName.rawBytes, into: &writer)
         wroteAny = true
       }
       if !wroteAny {
         guard isFirst else { return }
-        _ = RTCPWriter.receiverReport(ssrc: sender, reportBlocks: blocks.span, into: &writer)
+        _ = RTCPWriter.receiverReport(ssrc: links[link].localSSRC, reportBlocks: blocks.span, into: &writer)
+        _ = RTCPWriter.sourceDescription(ssrc: links[link].localSSRC, cname: canonicalName.rawBytes, into: &writer)
       }
       blocks = []
       isFirst = false
-      _ = RTCPWriter.sourceDescription(ssrc: sender, cname: canonicalName.rawBytes, into: &writer)
       commitRTCP(byteCount: writer.count, link: link, session: session)
     } while next < links[link].outbound.count
   }

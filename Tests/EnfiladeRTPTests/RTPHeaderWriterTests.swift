@@ -63,8 +63,8 @@ struct RTPHeaderWriterTests {
           90 E1 AB CD  11 11 11 11  01 02 03 04
           BE DE 00 03
           91 61 62         ; mid "ab"
-          72 55 66 77      ; abs-send-time
           81 12 34         ; transport-wide sequence number
+          72 55 66 77      ; abs-send-time
           00 00
           """))
     header.carriesMID = false
