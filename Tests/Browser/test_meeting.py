@@ -57,6 +57,22 @@ def test_tiles_go_when_somebody_leaves(server, room, chromium):
     expect_at_most(time.monotonic() - started, 1, 6, "seconds until the tile of who closed the page is gone")
 
 
+def test_lines_of_who_left_are_used_for_who_comes(server, room, chromium):
+    ada, bela = meet(server, room, chromium, ["Ada", "Bela"])
+
+    def lines():
+        return ada.browser.evaluate("window.enfilade.peerConnection.getTransceivers().length")
+
+    before = lines()
+    bela.leave()
+    ada.wait_for_others([])
+    dora = Person(bela.browser, server, room, "Dora").join()
+    ada.wait_for_pictures(["Dora"])
+    dora.wait_for_pictures(["Ada"])
+    assert ada.picture_difference("Dora")["difference"] > 0.05
+    assert lines() == before
+
+
 def test_who_comes_late_sees_a_picture_at_once(server, room, chromium):
     ada, bela = meet(server, room, chromium, ["Ada", "Bela"])
     # Long after the first keyframes.
