@@ -44,7 +44,7 @@ package struct Journal {
 
   /// The number in an event's id, if the id is from this journal.
   package func number(ofID id: some StringProtocol) -> Int? {
-    let parts = id.split(separator: "-")
+    let parts = id.split(separator: "-", omittingEmptySubsequences: false)
     guard parts.count == 2, parts[0] == epoch, let number = Int(parts[1]), (0...lastNumber).contains(number) else { return nil }
     return number
   }
