@@ -42,7 +42,7 @@ extension Problem {
     case .unsupported: self.init(.unprocessableContent, error.reason)
     case .conflicting: self.init(.conflict, error.reason)
     case .left: self = .unknownParticipant
-    default: self.init(.badRequest, error.reason)
+    default: self.init(.badRequest, "The body cannot be understood (RFC 8866, RFC 8840): \(error.reason)")
     }
   }
 
