@@ -12,7 +12,8 @@ struct StreamRewriterTests {
   func first() throws {
     var rewriter = StreamRewriter(firstSequence: 0xFFFF, firstTimestamp: 77)
     rewriter.switchSource(at: ExtendedSequenceNumber(5), timestamp: RTPTimestamp(1000), clockRate: 90_000, now: Self.instant(0))
-    let placement = try #require(rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(1000), now: Self.instant(0)))
+    let placementFound = rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(1000), now: Self.instant(0))
+    let placement = try #require(placementFound)
     #expect(placement.sequence == ExtendedSequenceNumber(0x7FFF))
     #expect(placement.timestamp == RTPTimestamp(77))
     #expect(rewriter.outgoingTimestamp(of: RTPTimestamp(1090)) == RTPTimestamp(167))
@@ -29,10 +30,11 @@ struct StreamRewriterTests {
   func timeGoesOn(clockRate: Int) throws {
     var rewriter = StreamRewriter(firstSequence: 0, firstTimestamp: UInt32.max - 10)
     rewriter.switchSource(at: ExtendedSequenceNumber(5), timestamp: RTPTimestamp(123), clockRate: 48_000, now: Self.instant(0))
-    let before = try #require(rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(123), now: Self.instant(0)))
+    let beforeFound = rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(123), now: Self.instant(0))
+    let before = try #require(beforeFound)
     rewriter.switchSource(at: ExtendedSequenceNumber(900), timestamp: RTPTimestamp(4_000_000_000), clockRate: clockRate, now: Self.instant(250))
-    let after = try #require(
-      rewriter.place(ExtendedSequenceNumber(900), timestamp: RTPTimestamp(4_000_000_000), now: Self.instant(250)))
+    let afterFound = rewriter.place(ExtendedSequenceNumber(900), timestamp: RTPTimestamp(4_000_000_000), now: Self.instant(250))
+    let after = try #require(afterFound)
     #expect(after.sequence - before.sequence == 1)
     #expect(after.timestamp.distance(from: before.timestamp) == clockRate / 4)
   }
@@ -41,9 +43,11 @@ struct StreamRewriterTests {
   func sameInstant() throws {
     var rewriter = StreamRewriter(firstSequence: 0, firstTimestamp: 50)
     rewriter.switchSource(at: ExtendedSequenceNumber(5), timestamp: RTPTimestamp(1), clockRate: 90_000, now: Self.instant(0))
-    let before = try #require(rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(1), now: Self.instant(0)))
+    let beforeFound = rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(1), now: Self.instant(0))
+    let before = try #require(beforeFound)
     rewriter.switchSource(at: ExtendedSequenceNumber(9), timestamp: RTPTimestamp(1), clockRate: 90_000, now: Self.instant(0))
-    let after = try #require(rewriter.place(ExtendedSequenceNumber(9), timestamp: RTPTimestamp(1), now: Self.instant(0)))
+    let afterFound = rewriter.place(ExtendedSequenceNumber(9), timestamp: RTPTimestamp(1), now: Self.instant(0))
+    let after = try #require(afterFound)
     #expect(after.timestamp.distance(from: before.timestamp) == 1)
   }
 

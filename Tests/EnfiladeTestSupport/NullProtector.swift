@@ -2,7 +2,7 @@
 // it keeps: a wrong session, a flipped bit, a wrong rollover counter or a second copy does not pass (RFC 3711 §3.3).
 
 package import EnfiladeTransport
-package import EnfiladeWire
+import EnfiladeWire
 
 /// A protector for tests and simulations.
 package final class NullProtector: PacketProtector {

@@ -3,10 +3,10 @@
 
 import EnfiladeDTLS
 import EnfiladeIO
-package import EnfiladeRTP
+import EnfiladeRTP
 package import EnfiladeSDP
 import EnfiladeSRTP
-package import EnfiladeSTUN
+import EnfiladeSTUN
 package import EnfiladeTransport
 package import EnfiladeWire
 

@@ -1,7 +1,9 @@
 // Real clients through a real engine on loopback: sockets, DTLS, SRTP, threads.
 
 import Enfilade
+import EnfiladeEngine
 import EnfiladeIO
+import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeTestSupport
 import EnfiladeTransport

@@ -4,6 +4,7 @@ import Enfilade
 import EnfiladeIO
 import EnfiladeTestSupport
 import EnfiladeWire
+import Foundation
 import Testing
 
 @Suite("Errors")

@@ -51,7 +51,8 @@ struct NegotiationTests {
     }
     let (one, two) = (try Answer(parsing: first), try Answer(parsing: second))
     #expect(one.origin.sessionID == two.origin.sessionID)
-    #expect(one.origin.sessionVersion + 1 == two.origin.sessionVersion)
+    let (older, newer) = (try #require(UInt64(one.origin.sessionVersion)), try #require(UInt64(two.origin.sessionVersion)))
+    #expect(older + 1 == newer)
     await engine.shutdown()
   }
 

@@ -1,7 +1,9 @@
 // The flood over real sockets: strangers, and nonsense under a client's own address, while two clients talk.
 
 import Enfilade
+import EnfiladeEngine
 import EnfiladeIO
+import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeTestSupport
 import EnfiladeWire
