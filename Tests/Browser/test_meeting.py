@@ -27,8 +27,7 @@ def expect_pictures_and_sound(people, names_by_watcher, seconds=4, patience=30):
     assert not missing, f"nothing was received at all: {missing}"
     expect_at_least(slowest, 15, 5, "slowest picture, frames per second")
     for (watcher, watched), reception in wanted.items():
-        assert reception.audio_energy > 0, f"{watcher} does not hear {watched}: no energy"
-        assert reception.audio_level > 0.005, f"{watcher} does not hear {watched}: level {reception.audio_level}"
+        assert reception.audio_level > 0.01, f"{watcher} does not hear {watched}: level {reception.audio_level}"
     for person in people:
         for name in names_by_watcher.get(person.name, []):
             picture = person.picture_difference(name)
