@@ -22,7 +22,7 @@ SWIFT_FILES = git ls-files --cached --others --exclude-standard -z '*.swift' | x
 # The steps of `make test`, the quickest to fail first.
 STEPS := lint address thread fuzz portable release example browser
 
-.PHONY: help run test $(STEPS) packages test-packages server impairer format clean
+.PHONY: help run test $(STEPS) packages test-packages server impairer docs format clean
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -31,6 +31,8 @@ run: packages server ## Builds in release and serves the meeting page on http://
 	@exec $(SERVER) --http-port $(HTTP_PORT) --udp-port $(UDP_PORT) $(ARGS)
 
 test: export ENFILADE_STRICT := 1
+# The backtracer hangs on a process under a sanitizer; the sanitizer's own report is what is wanted.
+test address thread fuzz: export SWIFT_BACKTRACE := enable=no
 test: test-packages ## Runs everything that must hold: every step below, with a summary of the seconds.
 	@summary=(); \
 	for step in $(STEPS); do \
@@ -43,6 +45,7 @@ test: test-packages ## Runs everything that must hold: every step below, with a 
 	printf '\n=== summary\n'; printf '%s\n' "$${summary[@]}"; printf '%-17s %5d s\n' all "$$SECONDS"; \
 	[[ $$result == passed ]]
 
+address: export LSAN_OPTIONS := suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0
 address: ## Step: every unit test of the library, under the address sanitizer.
 	swift test --sanitize=address --scratch-path .build-asan
 
@@ -72,6 +75,11 @@ browser: ## Step: Chromium, Firefox and aiortc against the release server; pictu
 
 lint: ## Step: the Swift files are formatted as .swift-format says.
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
+
+docs: ## Writes the documentation of the public module to build/docs.
+	swift package dump-symbol-graph --minimum-access-level public >/dev/null
+	docc convert Sources/Enfilade/Enfilade.docc --fallback-display-name Enfilade --fallback-bundle-identifier enfilade \
+	  --additional-symbol-graph-dir .build/symbols --output-path build/docs
 
 format: ## Formats every Swift file.
 	$(SWIFT_FILES) | xargs -0 swift format format --in-place --parallel

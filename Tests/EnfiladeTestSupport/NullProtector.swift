@@ -10,7 +10,7 @@ package final class NullProtector: PacketProtector {
   private struct Window {
     static let width: Int64 = 1024
     var unwrapper = SequenceUnwrapper()
-    var newest: Int64 = .min
+    var newest: Int64 = -1
     var seen: Set<Int64> = []
 
     func verdict(on index: Int64) -> ProtectionOutcome {
