@@ -34,7 +34,7 @@ extension ShardEngine {
     for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
       guard blocks.count < RTCPWriter.maximumCount else { break }
       let stream = Int(links[link].sources[position].inbound)
-      blocks.append(ReportBlock(inbound[stream].statistics.makeReport(at: now), of: inbound[stream].ssrc))
+      blocks.append(inbound[stream].statistics.makeReport(of: inbound[stream].ssrc, at: now))
     }
     var next = 0
     var isFirst = true
@@ -71,9 +71,8 @@ extension ShardEngine {
     let local = configuration.wallClock.ntp(at: now)
     let publisher = links[inbound[Int(current)].link].publisherClock
     guard let timestamp = inbound[Int(current)].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
-    let information = outbound[stream].statistics.makeInformation(
-      ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
-    return SenderInfo(information, of: outbound[stream].ssrc)
+    return outbound[stream].statistics.makeInformation(
+      of: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
   }
 
   // MARK: Feedback

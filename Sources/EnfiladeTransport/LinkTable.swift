@@ -53,7 +53,8 @@ package struct LinkTable: ~Copyable {
     case full
   }
 
-  private struct Slot {
+  // Not private: release builds of other modules refer to its metadata, which the linker would not find.
+  struct Slot {
     var key: LinkKey
     /// −1 in an empty slot.
     var index: Int32

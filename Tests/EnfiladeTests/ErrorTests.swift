@@ -49,7 +49,7 @@ struct ErrorTests {
     #expect(error?.code == .socket)
   }
 
-  @Test("An announced address that is none is refused by name", arguments: ["", "example.org", "300.1.1.1", "203.0.113.7:99999", "1.2.3", "::g"])
+  @Test("An announced address that is none is refused by name", arguments: ["-", "example.org", "300.1.1.1", "203.0.113.7:99999", "1.2.3", "::g"])
   func badAnnouncedAddress(text: String) async {
     let error = await Self.failure(.init(udpPort: 0, announcedAddresses: ["203.0.113.7", text], bindAddress: "127.0.0.1"))
     #expect(error?.code == .invalidAddress)
