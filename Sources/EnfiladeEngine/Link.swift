@@ -30,7 +30,7 @@ package struct Link: ~Copyable {
   package var session: ProtectorSession?
   package var profile = SRTPProfile.aeadAES128GCM
   package var state = LinkState.connecting
-  /// When the peer last sent something that it alone can send, or from an address it alone has proved.
+  /// When the peer last sent something that it alone can send: a check.
   package var lastHeard: Instant
 
   // Media coming in.

@@ -63,7 +63,6 @@ extension ShardEngine {
   mutating func handleHandshake(_ bytes: RawSpan, from source: SocketAddress, at now: Instant) {
     guard let found = addresses.find(source) else { return drops.count(.dtlsFromUnknownAddress) }
     let link = Int(found)
-    links[link].lastHeard = now
     links[link].handshake.handleDatagram(bytes, at: now)
     drainHandshake(link, at: now)
     reschedule(link, at: now)

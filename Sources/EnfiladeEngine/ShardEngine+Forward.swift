@@ -32,6 +32,8 @@ extension ShardEngine {
       forward(index, to: Int(publications[publication].subscribers[position]), at: now)
       position += 1
     }
+    let stream = Int(packets[index].inbound)
+    inbound[stream].newestForwarded = max(inbound[stream].newestForwarded, packets[index].sequence)
   }
 
   private mutating func forward(_ index: Int, to stream: Int, at now: Instant) {
@@ -47,7 +49,13 @@ extension ShardEngine {
         if packets[index].view.payloadByteCount > 0 { requestKeyframe(of: Int(packets[index].inbound), for: .newSubscriber, at: now) }
         return drops.count(.waitingForKeyframe)
       }
+      // Nobody begins behind what came before: it would be sent what it has, or miss what will not come again.
+      let goesBack =
+        outbound[stream].lastSource == source && packets[index].sequence <= outbound[stream].rewriter.newestInput
+        || outbound[stream].kind == .audio && packets[index].sequence < inbound[Int(packets[index].inbound)].newestForwarded
+      guard !goesBack else { return drops.count(.olderThanSwitch) }
       outbound[stream].source = source
+      outbound[stream].lastSource = source
       outbound[stream].stretch &+= 1
       outbound[stream].rewriter.switchSource(
         at: packets[index].sequence, timestamp: packets[index].view.timestamp, clockRate: packets[index].format.clockRate, now: now)

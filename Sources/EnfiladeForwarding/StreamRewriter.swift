@@ -52,9 +52,10 @@ package struct StreamRewriter: Sendable {
   @inlinable package mutating func place(_ input: ExtendedSequenceNumber, timestamp: RTPTimestamp, now: Instant) -> Placement? {
     guard let output = offsets.output(for: input) else { return nil }
     let placed = RTPTimestamp(timestamp.rawValue &+ timestampOffset)
+    // A late packet may still have the highest number, when what came after it was left out.
+    if output > newestOutput { newestOutput = output }
     if input > newestInput {
       newestInput = input
-      newestOutput = output
       newestTimestamp = placed
       newestAt = now
       hasOutput = true
