@@ -84,6 +84,8 @@ struct ContinuityTests {
     let (world, publisher, subscriber) = Self.pair(seed: 62, [.audio])
     let stream = publisher.stream(.audio)
     stream.isPaused = true
+    // What is under way arrives first.
+    world.run(for: .milliseconds(50))
     publisher.uplink.delay = .zero
     for round in 0..<50 {
       for _ in 0..<3 { publisher.sendFrame(of: stream, at: world.now, in: world) }
@@ -259,7 +261,7 @@ struct ContinuityTests {
       let packets = subscriber.packets(on: subscriber.slot(kind))
       #expect(packets.count > 100)
       for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
-      for packet in packets { #expect(!packet.payload.isEmpty && packet.rtp.paddingByteCount == 0) }
+      for packet in packets { #expect(!packet.payload.isEmpty && packet.rtp.paddingByteCount <= 16) }
     }
     #expect(world.violations.isEmpty)
   }

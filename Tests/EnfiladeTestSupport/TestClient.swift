@@ -60,6 +60,7 @@ package final class TestClient {
   private var sessionVersion: UInt64 = 0
   private var outgoing: [String: Outgoing] = [:]
   private var nextReportAt = Instant.zero
+  private let clock = wallClock()
   private var remoteUfrag = ""
 
   /// The state of one stream that is sent.
@@ -193,7 +194,7 @@ package final class TestClient {
     guard isConnected else { return }
     if nextReportAt <= now {
       nextReportAt = now + .milliseconds(500)
-      sendReceiverReport()
+      sendReports(at: now)
     }
     guard isSending else { return }
     for section in sections where section.direction.sends && section.isAccepted {
@@ -357,7 +358,14 @@ extension TestClient {
     sendRTCP { RTCPWriter.genericNACK(senderSSRC: SSRC(1), mediaSSRC: source, lost: lost.span, into: &$0) }
   }
 
-  private func sendReceiverReport() {
+  private func sendReports(at now: Instant) {
+    for section in sections where sentCounts[section.mid] != nil {
+      guard let stream = outgoing[section.mid] else { continue }
+      let info = SenderInfo(
+        ssrc: section.source, ntp: clock.ntp(at: now), rtpTimestamp: RTPTimestamp(stream.timestamp),
+        packetCount: UInt32(sentCounts[section.mid] ?? 0), octetCount: 0)
+      sendRTCP { RTCPWriter.senderReport(info, reportBlocks: Span(), into: &$0) }
+    }
     var blocks: [ReportBlock] = []
     for section in sections {
       guard let source = section.remoteSource, let newest = received[source]?.last else { continue }

@@ -295,8 +295,8 @@ struct CallTests {
     var guests: [Guest] = []
     for name in ["one", "two"] {
       let room = try await engine.room(name)
-      guests.append(try await Guest.join(room, "\(name) a", Self.both))
-      guests.append(try await Guest.join(room, "\(name) b", Self.both))
+      guests.append(try await Guest.join(room, "\(name)-a", Self.both))
+      guests.append(try await Guest.join(room, "\(name)-b", Self.both))
     }
     let clients = guests.map(\.client)
     await eventually("all connect", clients) { clients.allSatisfy(\.isConnected) }

@@ -53,7 +53,7 @@ struct ErrorTests {
   func badAnnouncedAddress(text: String) async {
     let error = await Self.failure(.init(udpPort: 0, announcedAddresses: ["203.0.113.7", text], bindAddress: "127.0.0.1"))
     #expect(error?.code == .invalidAddress)
-    #expect(error?.reason.contains(text) == true)
+    #expect(text.isEmpty || error?.reason.contains(text) == true)
   }
 
   @Test("An address to listen on that is none, or is not this machine's, is refused")
