@@ -14,6 +14,10 @@ extension Limits {
   /// What a round trip is taken to be until one is measured.
   package static let assumedRoundTripTime = TimeDelta.milliseconds(100)
 
+  /// Packets of a source that has ended or was replaced are taken for late ones this long: longer than any path reorders, shorter than
+  /// anybody stops and begins again.
+  package static let lateSourceHold = TimeDelta.milliseconds(500)
+
   /// Sent packets of one outgoing stream that can still be asked for: as many as the history of its source holds.
   package static let sentPacketCount = videoHistoryPacketCount
   /// How often one sent packet is sent again. Beyond that the link is not losing packets, it is gone.
