@@ -39,9 +39,6 @@ let ipsecMBTargets: [Target] =
 let ipsecMBDependency: [Target.Dependency] = hasIPsecMB ? ["CIPsecMB"] : []
 let ipsecMBSetting: [SwiftSetting] = hasIPsecMB ? [.define("ENFILADE_IPSEC_MB")] : []
 
-/// Fixed-capacity, non-copyable containers: no copy on write, no reference count.
-let containers: Target.Dependency = .product(name: "BasicContainers", package: "swift-collections")
-
 let package = Package(
   name: "enfilade",
   products: [
@@ -63,20 +60,20 @@ let package = Package(
     .systemLibrary(name: "CYUV", path: "CLibs/CYUV", providers: [.apt(["libyuv-dev"])]),
 
     // MARK: Pure Swift, below the double line
-    .target(name: "EnfiladeWire", dependencies: [containers], swiftSettings: pure),
+    .target(name: "EnfiladeWire", dependencies: [], swiftSettings: pure),
     .target(name: "EnfiladeSTUN", dependencies: ["EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeSDP", dependencies: ["EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeRTP", dependencies: ["EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeCongestion", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
-    .target(name: "EnfiladeStreams", dependencies: ["EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
-    .target(name: "EnfiladeTransport", dependencies: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+    .target(name: "EnfiladeStreams", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeTransport", dependencies: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(
-      name: "EnfiladeForwarding", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+      name: "EnfiladeForwarding", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(
       name: "EnfiladeEngine",
       dependencies: [
         "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        containers, .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "DequeModule", package: "swift-collections"),
       ], swiftSettings: pure),
 
     // MARK: The doors to the machine, above the double line

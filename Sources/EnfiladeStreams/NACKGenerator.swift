@@ -1,6 +1,5 @@
 // Which packets of one source are missing, and when to ask for them (RFC 4585 §6.2.1).
 
-package import BasicContainers
 package import EnfiladeWire
 
 /// Finds gaps in one source's extended sequence numbers and says when each missing packet is to be asked for.
@@ -88,13 +87,13 @@ package struct NACKGenerator: ~Copyable {
 
   @usableFromInline var newest: ExtendedSequenceNumber?
   /// Sorted by number; never grows beyond the capacity it was made with.
-  @usableFromInline var missing: RigidArray<Entry>
+  @usableFromInline var missing: UniqueArray<Entry>
   /// The earliest ``Entry/dueAt``.
   @usableFromInline var earliest = Instant.distantFuture
 
   package init(_ configuration: Configuration) {
     self.configuration = configuration
-    missing = RigidArray(capacity: Limits.missingPacketCount)
+    missing = UniqueArray(minimumCapacity: Limits.missingPacketCount)
   }
 
   // MARK: Look
@@ -122,14 +121,14 @@ package struct NACKGenerator: ~Copyable {
     var count = 0
     while count < missing.count, missing[count].sequence < sequence.rawValue { count += 1 }
     guard count > 0 else { return }
-    missing.removeSubrange(0..<count)
+    missing.removeFirst(count)
     counters.abandoned &+= UInt64(count)
     updateEarliest()
   }
 
   /// Forgets everything: the source was paused, or starts anew.
   package mutating func reset() {
-    missing.removeAll()
+    missing.removeAll(keepingCapacity: true)
     newest = nil
     earliest = .distantFuture
   }
@@ -183,7 +182,7 @@ package struct NACKGenerator: ~Copyable {
     }
     let gap = distance - 1
     if gap >= Limits.sequenceJumpCount { return restart(at: sequence, cause: .sequenceJump) }
-    if missing.count + gap > missing.capacity { return restart(at: sequence, cause: .tooManyMissing) }
+    if missing.count + gap > Limits.missingPacketCount { return restart(at: sequence, cause: .tooManyMissing) }
     self.newest = sequence
     counters.missing &+= UInt64(gap)
     let due = now + configuration.reorderingDelay
@@ -224,7 +223,7 @@ package struct NACKGenerator: ~Copyable {
   private mutating func restart(at sequence: ExtendedSequenceNumber, cause: KeyframeCause) -> Action {
     counters.abandoned &+= UInt64(missing.count)
     counters.resets &+= 1
-    missing.removeAll()
+    missing.removeAll(keepingCapacity: true)
     earliest = .distantFuture
     newest = sequence
     return configuration.wantsKeyframes ? .requestKeyframe(cause) : .none

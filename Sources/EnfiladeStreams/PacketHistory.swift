@@ -1,6 +1,5 @@
 // The last packets of one encoding, shared by all its subscribers: where repair and replay read from.
 
-package import BasicContainers
 package import EnfiladeWire
 
 /// A ring of slab handles by extended sequence number, each with what forwarding worked out about the packet. It owns one
@@ -36,7 +35,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   /// Where the most recent keyframe starts, whether it is still held or not.
   @usableFromInline var keyframeStart: ExtendedSequenceNumber?
   /// By the low bits of the number; a place with no packet holds ``PacketHandle/none``.
-  @usableFromInline var entries: RigidArray<Entry>
+  @usableFromInline var entries: UniqueArray<Entry>
 
   /// - Parameters:
   ///   - capacity: packets held at most, a power of two.
@@ -44,7 +43,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   @inlinable package init(capacity: Int, placeholder: Metadata) {
     precondition(capacity > 0 && capacity & (capacity - 1) == 0, "a history's capacity is a power of two")
     self.capacity = capacity
-    entries = RigidArray(capacity: capacity)
+    entries = UniqueArray(minimumCapacity: capacity)
     for _ in 0..<capacity { entries.append(Entry(sequence: ExtendedSequenceNumber(.min), handle: .none, metadata: placeholder)) }
   }
 

@@ -1,6 +1,5 @@
 // Which source packet went out under which number: how a NACK of ours is led back to the history.
 
-package import BasicContainers
 package import EnfiladeWire
 
 /// Where a sent packet came from, in eight bytes.
@@ -36,7 +35,7 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
 
   package let capacity: Int
   @usableFromInline let shift: Int64
-  @usableFromInline var entries: RigidArray<Entry>
+  @usableFromInline var entries: UniqueArray<Entry>
   @usableFromInline var newest: ExtendedSequenceNumber?
 
   /// - Parameters:
@@ -46,7 +45,7 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
     precondition(capacity >= 16 && capacity <= 65_536 && capacity & (capacity - 1) == 0, "a map's capacity is a power of two")
     self.capacity = capacity
     shift = Int64(capacity.trailingZeroBitCount)
-    entries = RigidArray(capacity: capacity)
+    entries = UniqueArray(minimumCapacity: capacity)
     for _ in 0..<capacity { entries.append(Entry(round: 0, source: placeholder)) }
   }
 

@@ -29,10 +29,12 @@ package struct PacketSlab: ~Copyable {
   /// How many leases were refused because no slot was free.
   package private(set) var exhaustedCount: UInt64
 
-  @usableFromInline let base: UnsafeMutableRawPointer
-  @usableFromInline let slots: UnsafeMutablePointer<Slot>
+  // Never replaced, and variables all the same: Swift 6.3 cannot instrument a write through a constant of a ~Copyable value for the thread
+  // sanitizer.
+  @usableFromInline var base: UnsafeMutableRawPointer
+  @usableFromInline var slots: UnsafeMutablePointer<Slot>
   /// The free slots' indices as a stack: the slot given back last is leased next, while it is still in the cache.
-  private let free: UnsafeMutablePointer<UInt32>
+  private var free: UnsafeMutablePointer<UInt32>
 
   /// Allocates everything at once. With `touchesPages` each page is written now, so that no packet waits for a page fault.
   package init(shard: UInt8, slotCount: Int, touchesPages: Bool = true) {
