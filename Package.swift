@@ -100,7 +100,12 @@ let package = Package(
       ], swiftSettings: everywhere),
 
     // MARK: Tools of the test side
-    .target(name: "EnfiladeTestSupport", dependencies: ["EnfiladeWire", "EnfiladeIO"], path: "Tests/EnfiladeTestSupport", swiftSettings: everywhere),
+    .target(
+      name: "EnfiladeTestSupport",
+      dependencies: [
+        "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
+        "EnfiladeSRTP", containers,
+      ], path: "Tests/EnfiladeTestSupport", swiftSettings: everywhere),
     .executableTarget(
       name: "enfilade-impair",
       dependencies: ["EnfiladeWire", "EnfiladeIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -117,10 +122,10 @@ let package = Package(
     .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeForwardingTests", dependencies: ["EnfiladeForwarding", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeEngineTests", dependencies: ["EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeEngineTests", dependencies: ["EnfiladeTestSupport", "EnfiladeEngine", "EnfiladeCongestion", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire", "enfilade-impair"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeDTLSTests", dependencies: ["EnfiladeDTLS", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere + ipsecMBSetting),
     .testTarget(name: "EnfiladeTests", dependencies: ["Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeSTUN", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
   ] + ipsecMBTargets,
   swiftLanguageModes: [.v6]

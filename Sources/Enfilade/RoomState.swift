@@ -294,8 +294,10 @@ extension RoomState {
     }
     for slot in bound { announce(slot, to: member) }
     if let index = members.firstIndex(where: { $0.id == member.id }) {
-      members[index].wanted = (0, 0)
-      askForReceivers(&members[index])
+      var asking = members[index]
+      asking.wanted = (0, 0)
+      askForReceivers(&asking)
+      members[index] = asking
     }
   }
 }

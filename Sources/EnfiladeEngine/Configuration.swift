@@ -18,6 +18,8 @@ package struct ShardConfiguration: Sendable {
   package var linkCapacity: Int
   /// Slots of the packet slab.
   package var slotCount: Int
+  /// Whether packets that differ by a few bytes are padded to one size, so that more of them leave in one message.
+  package var levelsRuns = true
 
   package init(
     shard: UInt8, seed: UInt64, wallClock: WallClock, canonicalName: String = "enfilade", linkCapacity: Int = 4096, slotCount: Int = 32_768

@@ -39,8 +39,7 @@ package struct OutboundStream: ~Copyable {
     retransmissionSSRC = section.retransmissionSource
     payloadTypes = PayloadTypeTable(section.formats)
     plan = ExtensionPlan(map: section.extensions, allowsMixed: section.allowsMixedExtensions, mid: section.mid)
-    rewriter = StreamRewriter(
-      firstSequence: firstSequence, firstTimestamp: firstTimestamp, clockRate: section.kind == .audio ? 48_000 : 90_000)
+    rewriter = StreamRewriter(firstSequence: firstSequence, firstTimestamp: firstTimestamp)
     nextRetransmission = ExtendedSequenceNumber(Int64(firstRetransmission & 0x7FFF))
   }
 }

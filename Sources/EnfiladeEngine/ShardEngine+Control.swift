@@ -27,6 +27,7 @@ extension ShardEngine {
     }
     if let reason { drops.count(reason) }
     guard let actions else { return }
+    links[link].lastHeard = now
     carryOut(actions, link: link, at: now)
     reschedule(link, at: now)
   }

@@ -75,14 +75,22 @@ extension ShardEngine {
       links[link].firstRecord = -1
       links[link].lastRecord = -1
       links[link].isDirty = false
+      links[link].owesRTCP = false
+      reschedule(link, at: now)
       return true
     }
     let overhead = links[link].profile.rtpOverheadByteCount
+    var levelled = 0
+    var level = 0
     while links[link].firstRecord >= 0 {
       guard egress.hasRoom else { return false }
       let record = records[Int(links[link].firstRecord)]
+      if levelled == 0 { (levelled, level) = levelSize(from: links[link].firstRecord) }
+      levelled -= 1
       links[link].firstRecord = record.next
-      write(record, link: link, session: session, overhead: overhead, at: now)
+      // The last of a run may be shorter.
+      let padding = levelled > 0 && level > 0 ? level - packets[Int(record.packet)].view.payloadByteCount : 0
+      write(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
     }
     links[link].lastRecord = -1
     if links[link].owesRTCP {
@@ -94,8 +102,36 @@ extension ShardEngine {
     return true
   }
 
+  /// How many packets from `first` on are of nearly one size, and the largest payload among them; zero when they need no padding.
+  ///
+  /// Senders cut a frame into packets that differ by a byte or so. Padding (RFC 3550 §5.1) makes one run of them: a byte here and there for a
+  /// system call's worth of work.
+  private func levelSize(from first: Int32) -> (count: Int, level: Int) {
+    guard configuration.levelsRuns else { return (1, 0) }
+    var index = first
+    var smallest = Int.max
+    var largest = 0
+    var count = 0
+    while index >= 0, count < OutgoingDatagram.segmentLimit {
+      let record = records[Int(index)]
+      let size = packets[Int(record.packet)].view.payloadByteCount
+      let tolerance = min(Self.levelTolerance, max(largest, size) / 64)
+      guard !record.isRetransmission, count == 0 || max(largest, size) - min(smallest, size) <= tolerance else { break }
+      smallest = min(smallest, size)
+      largest = max(largest, size)
+      count += 1
+      index = record.next
+    }
+    return count > 1 && smallest != largest ? (count, largest) : (max(1, count), 0)
+  }
+
+  /// The most padding for one packet: what levelling may cost stays far below what it saves.
+  private static var levelTolerance: Int { 16 }
+
   /// Writes one packet's header into the arena and makes a job of it.
-  private mutating func write(_ record: EgressRecord, link: Int, session: ProtectorSession, overhead: Int, at now: Instant) {
+  private mutating func write(
+    _ record: EgressRecord, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
+  ) {
     let stream = Int(record.stream)
     guard outbound.contains(stream), outbound[stream].link == link else { return }
     let index = Int(record.packet)
@@ -112,14 +148,14 @@ extension ShardEngine {
     }
     let header = OutgoingHeader(
       ssrc: ssrc, timestamp: record.timestamp, sequenceNumber: sequence.wire, payloadType: record.payloadType, marker: view.marker,
-      carriesMID: !outbound[stream].isKnownToPeer)
+      carriesMID: !outbound[stream].isKnownToPeer, hasPadding: padding > 0)
     // Sound: the stage has room for a whole slot at `next`.
     let destination = unsafe egress.next
     var room = unsafe MutableRawSpan(_unsafeStart: destination, byteCount: Limits.slotByteCount)
     guard
       let headerByteCount = RTPHeaderWriter.write(
         header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes, into: &room),
-      headerByteCount + view.payloadByteCount + 2 + overhead <= Limits.slotByteCount
+      headerByteCount + view.payloadByteCount + padding + 2 + overhead <= Limits.slotByteCount
     else { return drops.count(.egressFull) }
     let payload = unsafe UnsafeRawPointer(
       slab.pointer(to: packets[index].handle)! + packets[index].start + view.payloadOffset)
@@ -134,6 +170,13 @@ extension ShardEngine {
       job.payloadByteCount += 2
       traffic.retransmissionsOut &+= 1
     } else {
+      if padding > 0 {
+        // Padding is encrypted with the payload, so the two have to stand together.
+        unsafe (destination + headerByteCount).copyMemory(from: payload, byteCount: view.payloadByteCount)
+        _ = RTPPadding.write(byteCount: padding, at: headerByteCount + view.payloadByteCount, in: &room)
+        unsafe job.payload = UnsafeRawPointer(destination + headerByteCount)
+        job.payloadByteCount += UInt16(padding)
+      }
       outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount, at: now)
       outbound[stream].responder.handleSent(sequence, byteCount: view.payloadByteCount)
     }

@@ -40,7 +40,8 @@ extension ShardEngine {
         return drops.count(.waitingForKeyframe)
       }
       outbound[stream].source = source
-      outbound[stream].rewriter.switchSource(at: packets[index].sequence, timestamp: packets[index].view.timestamp, now: now)
+      outbound[stream].rewriter.switchSource(
+        at: packets[index].sequence, timestamp: packets[index].view.timestamp, clockRate: packets[index].format.clockRate, now: now)
     }
     guard packets[index].view.payloadByteCount > 0 else {
       outbound[stream].rewriter.leaveOut(packets[index].sequence)

@@ -29,7 +29,7 @@ extension ShardEngine {
         links[link].handshake.handleTimeout(at: now)
         drainHandshake(link, at: now)
       }
-      if links[link].session != nil, mediaDeadline(of: link).at <= now { oweRTCP(link) }
+      if canSend(to: link), mediaDeadline(of: link).at <= now { oweRTCP(link) }
       reschedule(link, at: now)
     }
   }
@@ -38,10 +38,13 @@ extension ShardEngine {
   package func deadline(of link: Int) -> (at: Instant, reason: DeadlineReason) {
     var next = (at: links[link].ice.nextDeadline, reason: DeadlineReason.connectivity)
     if let deadline = links[link].handshake.nextDeadline, deadline < next.at { next = (deadline, .handshake) }
-    guard links[link].session != nil else { return next }
+    guard canSend(to: link) else { return next }
     let media = mediaDeadline(of: link)
     return media.at < next.at ? media : next
   }
+
+  /// Whether there are keys and a path.
+  func canSend(to link: Int) -> Bool { links[link].session != nil && links[link].ice.selectedAddress != nil }
 
   private func mediaDeadline(of link: Int) -> (at: Instant, reason: DeadlineReason) {
     var next = (at: links[link].nextReport, reason: DeadlineReason.report)

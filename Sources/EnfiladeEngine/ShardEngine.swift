@@ -86,6 +86,32 @@ package struct ShardEngine: ~Copyable {
   package var linkCount: Int { links.count }
   package var slabLeasedCount: Int { slab.leasedCount }
 
+  /// How much is in each table.
+  package struct Census: Hashable, Sendable {
+    package var links = 0
+    package var inboundStreams = 0
+    package var publications = 0
+    package var outboundStreams = 0
+    package var addresses = 0
+    package var fragments = 0
+    package var leasedSlots = 0
+
+    package init() {}
+  }
+
+  /// What is there now; all zero once every link is gone.
+  package var census: Census {
+    var census = Census()
+    census.links = links.count
+    census.inboundStreams = inbound.count
+    census.publications = publications.count
+    census.outboundStreams = outbound.count
+    census.addresses = addresses.count
+    census.fragments = fragments.count
+    census.leasedSlots = slab.leasedCount
+    return census
+  }
+
   /// Whether something waits to be sent; ``pollTransmit(into:at:)`` has to be called until it gives nothing.
   package var hasPendingOutput: Bool {
     !control.isEmpty || nextPacket < packets.count || nextDirtyLink < dirtyLinks.count || records.count > 0

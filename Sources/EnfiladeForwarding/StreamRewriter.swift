@@ -24,25 +24,24 @@ package struct StreamRewriter: Sendable {
   @usableFromInline package var newestTimestamp: RTPTimestamp
   @usableFromInline package var newestAt = Instant.zero
   @usableFromInline package var hasOutput = false
-  private let clockRate: Int64
 
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random by RFC 3550 §5.1; below 2¹⁵ so that a receiver's rollover counter starts with ours.
   ///   - firstTimestamp: the timestamp of the first packet.
-  ///   - clockRate: ticks per second of the stream's clock.
-  package init(firstSequence: UInt16, firstTimestamp: UInt32, clockRate: Int) {
+  package init(firstSequence: UInt16, firstTimestamp: UInt32) {
     newestOutput = ExtendedSequenceNumber(Int64(firstSequence & 0x7FFF)) - 1
     newestTimestamp = RTPTimestamp(firstTimestamp)
-    self.clockRate = Int64(clockRate)
   }
 
   /// From `input` on, packets come from another source (or from the same one after a pause): numbers go on without a gap, and time goes on as
   /// much as it went on outside.
-  package mutating func switchSource(at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, now: Instant) {
+  ///
+  /// - Parameter clockRate: ticks per second of the new source's clock.
+  package mutating func switchSource(at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant) {
     offsets.restart(input: input, output: newestOutput + 1)
     newestInput = input - 1
     if hasOutput {
-      let elapsed = max(1, (now - newestAt).microseconds &* clockRate / 1_000_000)
+      let elapsed = max(1, (now - newestAt).microseconds &* Int64(clockRate) / 1_000_000)
       timestampOffset = newestTimestamp.rawValue &+ UInt32(truncatingIfNeeded: elapsed) &- timestamp.rawValue
     } else {
       timestampOffset = newestTimestamp.rawValue &- timestamp.rawValue

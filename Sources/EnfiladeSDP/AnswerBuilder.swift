@@ -69,6 +69,7 @@ package struct AnswerBuilder: Hashable, Sendable {
     lines.append(PropertyAttribute.rtcpMux.line)
     if section.hasReducedSizeRTCP { lines.append(PropertyAttribute.rtcpReducedSize.line) }
     lines.append(accepted.effectiveDirection(in: section).line)
+    if allowsMixedExtensions, section.allowsMixedExtensions { lines.append(PropertyAttribute.extmapAllowMixed.line) }
     lines += accepted.extensions.map(\.line)
     lines += accepted.codecs.flatMap(\.lines)
     if accepted.effectiveDirection(in: section).receives, !accepted.encodings.isEmpty {
@@ -245,8 +246,8 @@ extension AcceptedCodec {
 }
 
 extension SessionDescription {
-  /// Whether reading the text gives the same lines: no name of ours has ended its line.
-  var isWritable: Bool {
+  /// Whether reading the text gives the same lines: always so for a parsed description, and for a built one when no name in it has ended its line.
+  package var isWritable: Bool {
     guard let parsed = try? SessionDescription(parsing: text, limits: .unbounded) else { return false }
     return parsed == self
   }

@@ -38,7 +38,7 @@ extension SDPAttribute {
       component = 1
       transport = "udp"
       self.priority = priority
-      self.address = address.addressText
+      self.address = address.withoutScope.host
       port = address.port
       type = "host"
       extensions = []
@@ -82,10 +82,19 @@ extension SDPAttribute {
 
     package var isUDP: Bool { transport.matches("udp") }
 
-    /// The address to send to; `nil` for a name.
-    package var socketAddress: SocketAddress? { SocketAddress(address: address, port: port) }
+    /// The address to send to; `nil` for a name, and for a scope, which means nothing outside its host.
+    package var socketAddress: SocketAddress? { SocketAddress(host: address, port: port).flatMap { $0.scope == 0 ? $0 : nil } }
 
     /// The generation's user name fragment, when the candidate says it.
     package var ufrag: String? { extensions.first { $0.name == "ufrag" }?.value }
+  }
+}
+
+extension SocketAddress {
+  /// The address as others may know it: a scope is of this host alone (RFC 4007 §6).
+  var withoutScope: SocketAddress {
+    var address = self
+    address.scope = 0
+    return address
   }
 }

@@ -52,13 +52,16 @@ package struct CodecPreferences: Hashable, Sendable {
   /// The feedback that we give and understand; what a section offers beyond it is left out of the answer.
   package var feedback: [FeedbackMessage]
   package var opus = OpusPreferences()
+  /// Whether `goog-remb` is taken where it is offered. Transport-wide feedback says more, and a sender that has it needs no other; some senders
+  /// (aiortc) have this one only.
+  package var takesReceiverEstimate = false
 
   package init(capabilities: [CodecCapability], feedback: [FeedbackMessage] = Self.usualFeedback) {
     self.capabilities = capabilities
     self.feedback = feedback
   }
 
-  /// Without `goog-remb`: transport-wide feedback says more, and a sender needs one of the two.
+  /// All that we can do, but for the receiver's estimate: see ``takesReceiverEstimate``.
   package static let usualFeedback: [FeedbackMessage] = [.transportWide, .fullIntraRequest, .nack, .pictureLoss]
 
   /// Everything that can be forwarded: the order is that in which every browser decodes most surely.
@@ -104,7 +107,7 @@ package struct CodecPreferences: Hashable, Sendable {
       name: capability.name, profile: capability.profile, payloadType: offered.payloadType,
       retransmission: capability.takesRetransmission ? section.retransmission(of: offered)?.payloadType : nil,
       clockRate: offered.clockRate, channels: offered.channels, parameters: answerParameters(offered, capability.name),
-      feedback: offered.feedback.filter(feedback.contains))
+      feedback: offered.feedback.filter { feedback.contains($0) || (takesReceiverEstimate && $0 == .receiverEstimate) })
   }
 
   /// Our side of the parameters. A forwarder passes on what others encode, so it repeats the offer's operating point and promises nothing of its own.

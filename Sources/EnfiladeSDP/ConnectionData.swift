@@ -18,7 +18,7 @@ package struct ConnectionData: Hashable, Sendable {
   }
 
   package init(_ address: SocketAddress) {
-    self.init(networkType: "IN", addressType: address.isIPv6 ? "IP6" : "IP4", address: address.addressText)
+    self.init(networkType: "IN", addressType: address.isIPv6 ? "IP6" : "IP4", address: address.withoutScope.host)
   }
 
   package init?(parsing value: Substring) {

@@ -11,7 +11,6 @@ extension MediaSection {
     self.init(
       index: index, kind: SectionKind(description.media), port: description.port, proto: description.proto,
       formats: description.formats, direction: session.direction)
-    allowsMixedExtensions = session.allowsMixedExtensions
     bandwidths = description.bandwidths
     var reader = SectionReader()
     for (offset, line) in description.lines.enumerated() {
@@ -48,8 +47,10 @@ extension MediaSection {
       if let candidate = try? attribute.parse(SDPAttribute.Candidate.self) { transport.candidates.append(candidate) }
     case "mid": mid = try attribute.parse(SDPAttribute.MID.self).mid
     case "msid": if let msid = try? attribute.parse(SDPAttribute.MSID.self) { msids.append(msid) }
-    case "rid": rids.append(try attribute.parse())
-    case "simulcast": simulcast = try attribute.parse()
+    case "rid":
+      // A line that does not parse, or repeats an identifier, is discarded (RFC 8851 §6.3).
+      if let rid = try? attribute.parse(SDPAttribute.RID.self), !rids.contains(where: { $0.id == rid.id }) { rids.append(rid) }
+    case "simulcast": simulcast = try? attribute.parse(SDPAttribute.Simulcast.self)
     case "ice-ufrag": reader.ufrag = try attribute.parse(SDPAttribute.ICEUfrag.self).ufrag
     case "ice-pwd": reader.password = try attribute.parse(SDPAttribute.ICEPassword.self).password
     case "ice-options": transport.iceOptions = (try? attribute.parse(SDPAttribute.ICEOptions.self))?.options ?? []
@@ -112,11 +113,9 @@ extension MediaSection {
 struct SessionDefaults {
   var transport = TransportParameters()
   var direction: MediaDirection
-  var allowsMixedExtensions: Bool
 
   init(_ description: SessionDescription) throws(OfferError) {
     direction = description.direction ?? .sendrecv
-    allowsMixedExtensions = description.has(.extmapAllowMixed)
     transport.hasAllCandidates = description.has(.endOfCandidates)
     var ufrag: String?
     var password: String?

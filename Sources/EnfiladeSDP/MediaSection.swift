@@ -68,6 +68,7 @@ package struct MediaSection: Hashable, Sendable {
   /// The RTP formats, in the order of preference. Formats without a meaning are not among them.
   package var codecs: [OfferedCodec] = []
   package var extensions: [SDPAttribute.ExtMap] = []
+  /// Whether `extmap-allow-mixed` stands in this section; the session may say it for all (RFC 8285 §6).
   package var allowsMixedExtensions = false
   package var rids: [SDPAttribute.RID] = []
   package var simulcast: SDPAttribute.Simulcast?
@@ -129,10 +130,11 @@ package struct MediaSection: Hashable, Sendable {
     return sources.filter { !repairs.contains($0.ssrc) }
   }
 
-  /// The simulcast encodings that the other side sends, the first alternative of each; those without an `a=rid` line are void (RFC 8853 §5.2).
+  /// The simulcast encodings that the other side sends, the first alternative of each. One without an `a=rid` line is void (RFC 8853 §5.2), and
+  /// none counts twice.
   package var sendEncodings: [SDPAttribute.Simulcast.Alternative] {
-    let known = Set(rids.filter { $0.direction == .send }.map(\.id))
-    return simulcast?.send.compactMap { stream in stream.first { known.contains($0.rid) } } ?? []
+    var free = Set(rids.filter { $0.direction == .send }.map(\.id))
+    return simulcast?.send.compactMap { stream in stream.first { free.remove($0.rid) != nil } } ?? []
   }
 
   /// The stream and the track: from `a=msid`, or from the sources where only older clients write it.

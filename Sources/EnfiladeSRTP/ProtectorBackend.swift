@@ -12,8 +12,14 @@ package enum ProtectorBackend: String, Hashable, Sendable, CaseIterable {
   /// Whether this build and this processor have it.
   package var isAvailable: Bool {
     switch self {
-    case .auto, .libsrtp: true
-    case .multiBuffer: false
+    case .auto, .libsrtp:
+      return true
+    case .multiBuffer:
+      #if ENFILADE_IPSEC_MB
+        return MultiBufferProtector.isSupported
+      #else
+        return false
+      #endif
     }
   }
 }
@@ -21,8 +27,15 @@ package enum ProtectorBackend: String, Hashable, Sendable, CaseIterable {
 /// Makes a protector for one shard; `nil` when the wanted implementation is not to be had here.
 package func makeProtector(_ backend: ProtectorBackend) -> (any PacketProtector)? {
   switch backend {
-  case .libsrtp: LibSRTPProtector()
-  case .multiBuffer: nil
-  case .auto: LibSRTPProtector()
+  case .libsrtp:
+    return LibSRTPProtector()
+  case .multiBuffer:
+    #if ENFILADE_IPSEC_MB
+      return MultiBufferProtector()
+    #else
+      return nil
+    #endif
+  case .auto:
+    return makeProtector(.multiBuffer) ?? LibSRTPProtector()
   }
 }

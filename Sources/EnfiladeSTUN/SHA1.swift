@@ -67,7 +67,18 @@ package struct SHA1: Sendable {
   }
 
   package mutating func update(_ bytes: RawSpan) {
-    for index in 0..<bytes.byteCount { update(bytes.byte(at: index)) }
+    var reader = ByteReader(bytes)
+    // Whole words while the block stands at a word's edge, which in STUN is nearly always.
+    while totalByteCount & 3 == 0, let word = reader.readUInt32() { update(word: word) }
+    while let byte = reader.readUInt8() { update(byte) }
+  }
+
+  /// Four bytes at a word's edge.
+  fileprivate mutating func update(word: UInt32) {
+    let position = Int(totalByteCount & 63)
+    block[position >> 2] = word
+    totalByteCount &+= 4
+    if position == 60 { compress() }
   }
 
   mutating func update(_ byte: UInt8) {
@@ -83,7 +94,8 @@ package struct SHA1: Sendable {
     let bitCount = totalByteCount &* 8
     update(0x80)
     while totalByteCount & 63 != 56 { update(0) }
-    for shift in stride(from: 56, through: 0, by: -8) { update(UInt8(truncatingIfNeeded: bitCount >> UInt64(shift))) }
+    update(word: UInt32(truncatingIfNeeded: bitCount >> 32))
+    update(word: UInt32(truncatingIfNeeded: bitCount))
     return chain
   }
 
@@ -95,29 +107,35 @@ package struct SHA1: Sendable {
 
   /// One block, with the message schedule in a ring of sixteen words (RFC 3174 §6.2).
   private mutating func compress() {
-    var (a, b, c, d, e) = (chain.h0, chain.h1, chain.h2, chain.h3, chain.h4)
-    for t in 0..<80 {
-      let s = t & 15
-      if t >= 16 {
-        let x = block[(s + 13) & 15] ^ block[(s + 8) & 15] ^ block[(s + 2) & 15] ^ block[s]
-        block[s] = x << 1 | x >> 31
-      }
-      let f: UInt32
-      let k: UInt32
-      switch t {
-      case 0..<20: (f, k) = ((b & c) | (~b & d), 0x5A82_7999)
-      case 20..<40: (f, k) = (b ^ c ^ d, 0x6ED9_EBA1)
-      case 40..<60: (f, k) = ((b & c) | (b & d) | (c & d), 0x8F1B_BCDC)
-      default: (f, k) = (b ^ c ^ d, 0xCA62_C1D6)
-      }
-      let next = (a << 5 | a >> 27) &+ f &+ e &+ block[s] &+ k
-      (e, d, c, b, a) = (d, c, b << 30 | b >> 2, a, next)
-    }
-    chain.h0 &+= a
-    chain.h1 &+= b
-    chain.h2 &+= c
-    chain.h3 &+= d
-    chain.h4 &+= e
+    var words = block
+    var v = chain
+    for t in 0..<16 { v.step((v.h1 & v.h2) | (~v.h1 & v.h3), 0x5A82_7999, words[t]) }
+    for t in 16..<20 { v.step((v.h1 & v.h2) | (~v.h1 & v.h3), 0x5A82_7999, Self.expand(&words, t)) }
+    for t in 20..<40 { v.step(v.h1 ^ v.h2 ^ v.h3, 0x6ED9_EBA1, Self.expand(&words, t)) }
+    for t in 40..<60 { v.step((v.h1 & v.h2) | (v.h1 & v.h3) | (v.h2 & v.h3), 0x8F1B_BCDC, Self.expand(&words, t)) }
+    for t in 60..<80 { v.step(v.h1 ^ v.h2 ^ v.h3, 0xCA62_C1D6, Self.expand(&words, t)) }
+    chain.h0 &+= v.h0
+    chain.h1 &+= v.h1
+    chain.h2 &+= v.h2
+    chain.h3 &+= v.h3
+    chain.h4 &+= v.h4
+  }
+
+  /// The schedule's word for step `t`.
+  @inline(__always)
+  private static func expand(_ words: inout InlineArray<16, UInt32>, _ t: Int) -> UInt32 {
+    let x = words[(t &+ 13) & 15] ^ words[(t &+ 8) & 15] ^ words[(t &+ 2) & 15] ^ words[t & 15]
+    words[t & 15] = x << 1 | x >> 31
+    return words[t & 15]
+  }
+}
+
+extension SHA1Digest {
+  /// One of the eighty steps, on the five words as RFC 3174's A to E.
+  @inline(__always)
+  fileprivate mutating func step(_ f: UInt32, _ k: UInt32, _ word: UInt32) {
+    let next = (h0 << 5 | h0 >> 27) &+ f &+ h4 &+ word &+ k
+    (h4, h3, h2, h1, h0) = (h3, h2, h1 << 30 | h1 >> 2, h0, next)
   }
 }
 
@@ -176,11 +194,5 @@ package struct HMACSHA1: Sendable {
     hash.update(word: digest.h3)
     hash.update(word: digest.h4)
     return hash.finalize()
-  }
-}
-
-extension SHA1 {
-  fileprivate mutating func update(word: UInt32) {
-    for shift in stride(from: 24, through: 0, by: -8) { update(UInt8(truncatingIfNeeded: word >> UInt32(shift))) }
   }
 }

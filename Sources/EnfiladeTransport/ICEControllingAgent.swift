@@ -52,7 +52,7 @@ package struct ICEControllingAgent: Sendable {
   private var checkCount = 0
   private var nextStart: Instant
   private var nextConsent: Instant = .distantFuture
-  /// Consent checks whose answers still count, as a ring.
+  /// Consent checks whose answers still count, the oldest first.
   private var consents: InlineArray<8, STUNTransactionID>
   private var consentCount = 0
   private var lastConsent: Instant
@@ -87,9 +87,12 @@ package struct ICEControllingAgent: Sendable {
       case .succeeded, .failed: break
       }
     }
-    guard selectedAddress != nil else { return deadline }
-    let liveness = lastConsent + (state == .connected ? Limits.iceSilenceTimeout : Limits.consentTimeout)
-    return min(deadline, nextConsent, liveness)
+    if selectedAddress != nil {
+      let liveness = lastConsent + (state == .connected ? Limits.iceSilenceTimeout : Limits.consentTimeout)
+      deadline = min(deadline, nextConsent, liveness)
+    }
+    // A candidate that comes late is due now, not in the past.
+    return max(deadline, latest)
   }
 
   // MARK: Verbs
@@ -144,8 +147,8 @@ package struct ICEControllingAgent: Sendable {
     let checkIndex = (0..<checkCount).first {
       checks[$0].state == .inProgress && checks[$0].transaction == message.transactionID && checks[$0].address == source
     }
-    let isConsent = checkIndex == nil && source == selectedAddress && isConsentInFlight(message.transactionID)
-    guard checkIndex != nil || isConsent, message.hasValidMessageIntegrity(in: bytes, key: remoteKey) else { return .ignored }
+    let consentIndex = source == selectedAddress ? consentInFlight(message.transactionID) : nil
+    guard checkIndex != nil || consentIndex != nil, message.hasValidMessageIntegrity(in: bytes, key: remoteKey) else { return .ignored }
     if message.xorMappedAddress != nil { mappedAddress = message.xorMappedAddress }
 
     var actions = ICEActions()
@@ -154,8 +157,8 @@ package struct ICEControllingAgent: Sendable {
       succeed(at: index, now, &actions)
     case (.successResponse, nil):
       lastConsent = now
-      // An answer to an older check proves nothing more once a newer one is in.
-      consentCount = 0
+      // Neither a copy of this answer nor one to an older check proves anything more.
+      forgetConsents(upTo: (consentIndex ?? 0) + 1)
       move(.consent, &actions)
     case (_, let index?) where message.errorCode == .roleConflict && !isControlling:
       // RFC 8445 §7.2.5.1: switch, with a new tie-breaker, and check again.
@@ -209,10 +212,7 @@ package struct ICEControllingAgent: Sendable {
     }
     if let selectedAddress, nextConsent <= now {
       let transaction = STUNTransactionID(using: &random)
-      if consentCount == consents.count {
-        for index in 1..<consentCount { consents[index - 1] = consents[index] }
-        consentCount -= 1
-      }
+      if consentCount == consents.count { forgetConsents(upTo: 1) }
       consents[consentCount] = transaction
       consentCount += 1
       scheduleConsent(at: now)
@@ -251,9 +251,15 @@ package struct ICEControllingAgent: Sendable {
     return best
   }
 
-  private func isConsentInFlight(_ transaction: STUNTransactionID) -> Bool {
-    for index in 0..<consentCount where consents[index] == transaction { return true }
-    return false
+  private func consentInFlight(_ transaction: STUNTransactionID) -> Int? {
+    for index in 0..<consentCount where consents[index] == transaction { return index }
+    return nil
+  }
+
+  /// Drops the oldest `count` consent checks.
+  private mutating func forgetConsents(upTo count: Int) {
+    for index in count..<max(count, consentCount) { consents[index - count] = consents[index] }
+    consentCount = max(0, consentCount - count)
   }
 
   private mutating func scheduleConsent(at now: Instant) {

@@ -148,7 +148,7 @@ package struct ICELiteAgent: Sendable {
   /// Whether the peer has sent an authenticated check from `address` lately.
   package func isValidated(_ address: SocketAddress) -> Bool { pairIndex(of: address) != nil }
 
-  /// The next deadline and its reason; `nil` when time changes nothing.
+  /// The next deadline, never in the agent's past, and its reason; `nil` when time changes nothing.
   package var nextTimer: (deadline: Instant, reason: ICETimer)? {
     var next: (deadline: Instant, reason: ICETimer)?
     switch state {
@@ -162,7 +162,7 @@ package struct ICELiteAgent: Sendable {
       let deadline = pairs[index].lastCheck + Limits.consentTimeout
       if deadline < next?.deadline ?? .distantFuture { next = (deadline, .forgetAddress) }
     }
-    return next
+    return next.map { (max($0.deadline, latest), $0.reason) }
   }
 
   /// When to call ``handleTimeout(at:)``; ``Instant/distantFuture`` when time changes nothing.
@@ -220,9 +220,8 @@ package struct ICELiteAgent: Sendable {
     case .consent:
       selectedAddress = nil
       actions.selectedChanged = true
-      // New credentials that the peer has not used yet are not touched by the end of the old path.
-      let isRestarting = !current.hasNominated && now < connectDeadline
-      move(isRestarting ? .loss : .expiry, &actions)
+      // New credentials that the peer has not used yet are not touched by the end of the old path; the connect timer bounds them.
+      move(current.hasNominated ? .expiry : .loss, &actions)
       retirePrevious(&actions)
     case .forgetAddress:
       actions.addressRemoved = forgetOldest()

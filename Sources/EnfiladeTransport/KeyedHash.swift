@@ -31,6 +31,7 @@ struct KeyedHash {
     v3 = seed.k1 ^ 0x7465_6462_7974_6573
   }
 
+  @inline(__always)
   private mutating func round() {
     v0 = v0 &+ v1
     v1 = (v1 << 13 | v1 >> 51) ^ v0

@@ -159,7 +159,7 @@ class Firefox(Browser):
         )
         try:
             found = self._child.wait_for(lambda output: re.search(r"BiDi listening on (ws://\S+)", output), 40, "BiDi port")
-            self._socket = connect(f"{found.group(1)}/session", max_size=64 << 20, open_timeout=20)
+            self._socket = connect(f"{found.group(1)}/session", max_size=64 << 20, open_timeout=20, legacy=True)
             self._ids = itertools.count(1)
             self._call("session.new", capabilities={})
             self._context = self._call("browsingContext.getTree")["contexts"][0]["context"]

@@ -55,7 +55,17 @@ struct ClearPacket: Equatable {
     self.init(
       index: index, ssrc: ssrc, csrcCount: Int.random(in: 0...4, using: &random),
       extensionWordCount: Bool.random(using: &random) ? Int.random(in: 0...6, using: &random) : nil,
-      payload: (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) })
+      payload: Self.bytes(size, using: &random))
+  }
+
+  /// Random bytes, eight at a time: an unoptimized test draws millions of them.
+  private static func bytes(_ count: Int, using random: inout SeededRandom) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count + 8) { buffer, filled in
+      for offset in stride(from: 0, to: count, by: 8) {
+        UnsafeMutableRawPointer(buffer.baseAddress! + offset).storeBytes(of: random.next(), as: UInt64.self)
+      }
+      filled = count
+    }
   }
 }
 

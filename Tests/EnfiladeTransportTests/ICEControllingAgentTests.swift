@@ -213,6 +213,34 @@ private struct Loop {
     #expect(answer(id, key: key, from: Loop.serverAddress) == .ignored)
   }
 
+  @Test("An answer to a consent check counts once, and later ones still in flight keep counting")
+  func consentAnswers() {
+    var loop = Loop()
+    loop.run(until: 1)
+    // Three consent checks whose answers are held back.
+    var held: [[UInt8]] = []
+    while held.count < 3 {
+      loop.now = loop.client.nextDeadline
+      _ = loop.client.handleTimeout(at: loop.now)
+      let request = [UInt8].writing(capacity: 1500) { _ = loop.client.pollTransmit(at: loop.now, into: &$0) } ?? []
+      guard let view = STUNMessageView.parse(request.rawBytes).message else { continue }
+      let key = LiteScene.server.key
+      held.append(
+        [UInt8].writing(capacity: 200) {
+          STUNComposer.bindingSuccess(view.transactionID, mappedAddress: loop.clientAddress, key: key, into: &$0)
+        } ?? [])
+    }
+    func hand(_ index: Int) -> ICEClientVerdict {
+      let answer = held[index]
+      guard let view = STUNMessageView.parse(answer.rawBytes).message else { return .ignored }
+      return loop.client.handleMessage(view, in: answer.rawBytes, from: Loop.serverAddress, at: loop.now)
+    }
+    #expect(hand(1) != .ignored)
+    #expect(hand(1) == .ignored)
+    #expect(hand(0) == .ignored)
+    #expect(hand(2) != .ignored)
+  }
+
   @Test("Requests are not answered, and candidates beyond eight or given twice are refused")
   func bounds() {
     var client = ICEControllingAgent(local: LiteScene.client, remote: LiteScene.server, random: SeededRandom(seed: 3), at: .zero)

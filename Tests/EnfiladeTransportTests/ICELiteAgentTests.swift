@@ -435,6 +435,17 @@ private func actions(_ change: (inout ICEActions) -> Void) -> ICEActions {
     #expect(scene.agent.state == .connected)
   }
 
+  @Test("New credentials that were not used within their minute do not outlive the old path")
+  func restartNeverUsed() {
+    var scene = LiteScene()
+    scene.good(true, at: 1)
+    _ = scene.agent.restart(local: LiteScene.serverAgain, remote: LiteScene.clientAgain, at: seconds(2))
+    for at in stride(from: 5.0, through: 60, by: 5) { scene.good(at: at) }
+    #expect(scene.agent.state == .connected)
+    _ = scene.wait(until: 95)
+    #expect(scene.agent.state == .failed && scene.agent.selectedAddress == nil)
+  }
+
   @Test("A closed agent answers nothing, returns its addresses and stays closed")
   func close() {
     var scene = LiteScene()

@@ -35,6 +35,8 @@ export class Session extends EventTarget {
   #slots = new Map();
   /** What the answer said about an m-line: mid to the publishing participant's id. */
   #streams = new Map();
+  /** How many more receivers the server wished for and has not got. */
+  #wanted = { audio: 0, video: 0 };
   #flow = new Map();
   #audioSinks = new Map();
   #negotiations = Promise.resolve();
@@ -202,6 +204,7 @@ export class Session extends EventTarget {
     this.#audioSinks.clear();
     this.#slots.clear();
     this.#streams.clear();
+    this.#wanted = { audio: 0, video: 0 };
     this.#flow.clear();
     // The people stay on the screen until the next snapshot says who is there now.
     this.#changed();
@@ -295,7 +298,7 @@ export class Session extends EventTarget {
         this.#id = data.id;
         this.#people = new Map(data.participants.map((participant) => [participant.id, participant]));
         this.#slots = new Map(data.slots.map((slot) => [slot.mid, slot.publication]));
-        if (data.receiversWanted) this.#want(data.receiversWanted);
+        if (data.receiversWanted) this.#wanted = data.receiversWanted;
         break;
       case 'participant-joined':
       case 'participant-changed':
@@ -322,14 +325,29 @@ export class Session extends EventTarget {
         this.#flow.delete(data.mid);
         break;
       case 'receivers-wanted':
-        this.#want(data);
+        this.#wanted = data;
         break;
     }
+    this.#fulfilWish();
     this.#changed();
   }
 
-  #want(receivers) {
-    this.#addReceivers(receivers);
+  /**
+   * Offers more receivers if the server wished for them. A wish may cross with an offer that already fulfils it, so there are never more
+   * receivers than there is to receive.
+   */
+  #fulfilWish() {
+    const missing = (kind) => {
+      const publications = [...this.#people.values()].filter((person) => person.id !== this.id)
+        .flatMap((person) => person.publications).filter((publication) => publication.kind === kind).length;
+      const receivers = this.#connection.getTransceivers()
+        .filter((transceiver) => transceiver.direction === 'recvonly' && transceiver.receiver.track.kind === kind).length;
+      return Math.max(0, Math.min(this.#wanted[kind], publications - receivers));
+    };
+    const more = { audio: missing('audio'), video: missing('video') };
+    if (more.audio + more.video === 0) return;
+    this.#wanted = { audio: this.#wanted.audio - more.audio, video: this.#wanted.video - more.video };
+    this.#addReceivers(more);
     this.#renegotiate();
   }
 

@@ -1,8 +1,9 @@
 // The grid of tiles: one for each person, as large as the area allows, with a picture or the reason why there is none.
 
-/** Pictures are shown between these shapes (width by height) and cropped a little rather than framed in black. */
+/** Pictures are shown between these shapes (width by height) and cropped a little rather than framed in black; more so on an upright screen. */
 const widest = 16 / 9;
-const narrowest = 3 / 4;
+const narrowest = 4 / 3;
+const narrowestUpright = 3 / 4;
 const gap = 10;
 /** Below this width there is no room for one's own picture in the grid. */
 const phoneWidth = 640;
@@ -13,6 +14,7 @@ const speakingHold = 900;
 
 /** How `count` tiles fill an area best: `{ columns, rows, width, height }`. */
 export function arrange(count, areaWidth, areaHeight) {
+  const slimmest = areaWidth < areaHeight ? narrowestUpright : narrowest;
   let best = { columns: 1, rows: 1, width: 0, height: 0 };
   for (let columns = 1; columns <= count; columns += 1) {
     const rows = Math.ceil(count / columns);
@@ -20,7 +22,7 @@ export function arrange(count, areaWidth, areaHeight) {
     let height = (areaHeight - gap * (rows - 1)) / rows;
     if (width <= 0 || height <= 0) continue;
     if (width > height * widest) width = height * widest;
-    if (width < height * narrowest) height = width / narrowest;
+    if (width < height * slimmest) height = width / slimmest;
     if (width * height > best.width * best.height + 1) best = { columns, rows, width: Math.floor(width), height: Math.floor(height) };
   }
   return best;
@@ -184,7 +186,6 @@ export class Stage {
     element.style.setProperty('--hue', hueOf(person.name));
     const isMuted = person.isSelf ? !this.#devices.audio.isOn : person.microphone === false || (person.microphone === undefined && !person.hasAudio);
     tile.muted.toggleAttribute('hidden', !isMuted);
-    tile.muted.style.display = isMuted ? '' : 'none';
     tile.video.setAttribute('aria-label', person.isSelf ? 'Your own picture' : `Picture of ${person.name}`);
   }
 
@@ -210,12 +211,14 @@ export class Stage {
     // With one other person, or on a phone, one's own picture floats in a corner and leaves the area to the others.
     const isFloating = self !== undefined && (others.length === 1 || (others.length > 1 && width < phoneWidth));
     const inGrid = isFloating ? others : tiles;
-    const { columns, width: tileWidth, height: tileHeight } = arrange(inGrid.length, width, height);
+    const { columns, rows, width: tileWidth, height: tileHeight } = arrange(inGrid.length, width, height);
 
     this.#list.style.setProperty('--columns', columns * 2);
-    this.#list.style.setProperty('--tile-width', `${tileWidth}px`);
     this.#list.style.setProperty('--tile-height', `${tileHeight}px`);
     this.#list.style.setProperty('--half-width', `${(tileWidth - gap) / 2}px`);
+    // How far the grid stays away from the area's edges: what floats keeps to the grid.
+    this.#list.style.setProperty('--inset-x', `${(width - columns * tileWidth - (columns - 1) * gap) / 2}px`);
+    this.#list.style.setProperty('--inset-y', `${(height - rows * tileHeight - (rows - 1) * gap) / 2}px`);
     for (const tile of tiles) {
       const index = inGrid.indexOf(tile);
       tile.element.classList.toggle('floating', index < 0);
