@@ -104,7 +104,7 @@ let package = Package(
       name: "EnfiladeTestSupport",
       dependencies: [
         "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
-        "EnfiladeSRTP", containers,
+        "EnfiladeSRTP",
       ], path: "Tests/EnfiladeTestSupport", swiftSettings: everywhere),
     .executableTarget(
       name: "enfilade-impair",

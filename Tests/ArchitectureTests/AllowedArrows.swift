@@ -58,9 +58,9 @@ let testOutside: Set<String> = ["Testing", "Foundation", "Glibc", "Synchronizati
 
 /// Targets of the test side under Tests/ that are no tests, and what they may import.
 let testTools: [String: Set<String>] = [
-  "EnfiladeTestSupport": containers.union([
+  "EnfiladeTestSupport": [
     "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
     "Foundation", "Glibc", "Synchronization",
-  ]),
+  ],
   "enfilade-impair": ["EnfiladeWire", "EnfiladeIO", "ArgumentParser", "Foundation", "Glibc"],
 ]
