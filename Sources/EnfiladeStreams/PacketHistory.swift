@@ -1,15 +1,16 @@
 // The last packets of one encoding, shared by all its subscribers: where repair and replay read from.
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// A ring of slab handles by extended sequence number, each with what forwarding worked out about the packet. It owns one
 /// reference for each packet in it: who inserts passes one in, and releases every handle that comes out.
+@usableFromInline
 package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   /// One packet.
-  package struct Entry {
-    package var sequence: ExtendedSequenceNumber
-    package var handle: PacketHandle
-    package var metadata: Metadata
+  @usableFromInline package struct Entry {
+    @usableFromInline package var sequence: ExtendedSequenceNumber
+    @usableFromInline package var handle: PacketHandle
+    @usableFromInline package var metadata: Metadata
 
     @inlinable package init(sequence: ExtendedSequenceNumber, handle: PacketHandle, metadata: Metadata) {
       self.sequence = sequence
@@ -19,7 +20,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   }
 
   /// What became of a packet offered to the history.
-  package enum Insertion: Hashable, Sendable {
+  @usableFromInline package enum Insertion: Hashable, Sendable {
     case stored
     /// Stored; the caller releases the handle that made room.
     case replaced(PacketHandle)
@@ -29,7 +30,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     case tooOld
   }
 
-  package let capacity: Int
+  @usableFromInline package let capacity: Int
   @usableFromInline var heldCount = 0
   @usableFromInline var newestInserted: ExtendedSequenceNumber?
   /// Where the most recent keyframe starts, whether it is still held or not.

@@ -5,6 +5,7 @@
 
 /// An array of elements that need not be copyable. What bounds it stands at its owner: grow it at the start, then stop.
 @safe
+@usableFromInline
 package struct UniqueArray<Element: ~Copyable>: ~Copyable {
   /// `elementCount` initialized elements in front of `room - elementCount` vacant places.
   @usableFromInline var elements: UnsafeMutablePointer<Element>

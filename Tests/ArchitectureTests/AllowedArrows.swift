@@ -59,7 +59,8 @@ let testOutside: Set<String> = ["Testing", "Foundation", "Glibc", "Synchronizati
 /// Targets of the test side under Tests/ that are no tests, and what they may import.
 let testTools: [String: Set<String>] = [
   "EnfiladeTestSupport": [
-    "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
+    "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
+    "EnfiladeSRTP",
     "Foundation", "Glibc", "Synchronization",
   ],
   "enfilade-impair": ["EnfiladeWire", "EnfiladeIO", "ArgumentParser", "Foundation", "Glibc"],
