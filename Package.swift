@@ -48,7 +48,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
   ],
   targets: [
     // MARK: C libraries, one door each
@@ -87,16 +86,14 @@ let package = Package(
       dependencies: [
         "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
         "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
-        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: everywhere),
 
     // MARK: The public face
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire",
-        .product(name: "Logging", package: "swift-log"),
-        .product(name: "Metrics", package: "swift-metrics"),
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO", "EnfiladeSRTP",
+        "EnfiladeWire", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: everywhere),
 
     // MARK: Tools of the test side

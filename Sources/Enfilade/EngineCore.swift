@@ -6,6 +6,7 @@ import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeSRTP
 import EnfiladeSTUN
+import EnfiladeTransport
 import EnfiladeWire
 import Logging
 import Synchronization
@@ -147,8 +148,7 @@ actor EngineCore {
     announced.enumerated().map { index, address in
       var address = address
       if address.port == 0 { address.port = port }
-      // RFC 8445 §5.1.2.1: type preference of a host candidate, local preference falling with the order, component 1.
-      let priority = UInt32(126) << 24 | UInt32(65_535 - index) << 8 | 255
+      let priority = CandidateKind.host.priority(localPreference: UInt16(65_535 - index))
       return SDPAttribute.Candidate(host: address, foundation: String(index + 1), priority: priority)
     }
   }

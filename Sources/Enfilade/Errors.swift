@@ -15,8 +15,11 @@ public struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let shutDown = Code(name: "shutDown")
   }
 
+  /// What kind of error it is, for a program.
   public let code: Code
+  /// What went wrong, for a person.
   public let reason: String
+  /// The code's name and the reason.
   public var description: String { "\(code.name): \(reason)" }
 }
 
@@ -29,8 +32,11 @@ public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let closed = Code(name: "closed")
   }
 
+  /// What kind of error it is, for a program.
   public let code: Code
+  /// What went wrong, for a person.
   public let reason: String
+  /// The code's name and the reason.
   public var description: String { "\(code.name): \(reason)" }
 }
 
@@ -49,7 +55,10 @@ public struct NegotiationError: Error, Hashable, Sendable, CustomStringConvertib
     public static let left = Code(name: "left")
   }
 
+  /// What kind of error it is, for a program.
   public let code: Code
+  /// What went wrong, for a person.
   public let reason: String
+  /// The code's name and the reason.
   public var description: String { "\(code.name): \(reason)" }
 }

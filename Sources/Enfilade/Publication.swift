@@ -8,11 +8,13 @@ public enum MediaKind: String, Sendable, Hashable, Codable {
 
 /// One source of one participant that others can receive. A value: a picture of the moment it was made.
 public struct Publication: Sendable, Hashable, Identifiable {
+  /// Its name, the same for everybody.
   public let id: PublicationID
   /// Who offers it.
   public let participant: ParticipantID
   /// The name the participant joined with.
   public let participantName: String
+  /// Sound or picture.
   public let kind: MediaKind
   /// The media section of the participant's own description that carries it (RFC 5888 §4).
   public let mid: String

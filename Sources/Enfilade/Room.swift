@@ -43,6 +43,7 @@ public final class Room: Sendable {
 
 /// A member of a room, with one link to it in both directions.
 public final class Participant: Sendable {
+  /// Its name in the room and in events.
   public let id: ParticipantID
   /// The name it joined with.
   public let name: String

@@ -39,7 +39,9 @@ public enum RoomEvent: Sendable {
 /// The events of one room, from the moment iteration starts. Every iteration has a buffer of its own; a reader that falls behind is told how
 /// much it missed, instead of growing memory.
 public struct RoomEvents: AsyncSequence, Sendable {
+  /// One event.
   public typealias Element = RoomEvent
+  /// It never fails; it ends when the room is closed.
   public typealias Failure = Never
 
   let hub: EventHub

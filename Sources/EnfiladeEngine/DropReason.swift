@@ -24,6 +24,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   // RTP.
   case rtpMalformed
   case unknownSource
+  /// A packet of a source that has ended, or that another one has just replaced in its section.
+  case replacedSource
   case tooManySources
   case unknownPayloadType
   case duplicate

@@ -19,6 +19,8 @@ package struct OutboundStream: ~Copyable {
   package var publication: Int32 = -1
   /// The serial number of the inbound stream its numbering follows now; zero when the next packet starts a new stretch.
   package var source: UInt32 = 0
+  /// Counts the stretches: within one, numbers and timestamps are moved by the same amounts.
+  package var stretch: UInt16 = 0
   package var rewriter: StreamRewriter
   /// What each sent number was made from. Its generation is the low half of the source's serial number.
   package var map = SequenceMap<PacketSource>(placeholder: PacketSource(generation: 0, input: ExtendedSequenceNumber(0)))

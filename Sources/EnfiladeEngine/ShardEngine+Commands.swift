@@ -185,7 +185,10 @@ extension ShardEngine {
     let publication = inbound[stream].publication
     if publications[publication].currentInbound == Int32(stream) { publications[publication].currentInbound = -1 }
     // Packets of this turn that came from it are not forwarded any more.
-    for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream { packets[index].isRepair = true }
+    for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream && !packets[index].isRepair {
+      packets[index].isRepair = true
+      drops.count(.replacedSource)
+    }
     inbound[stream].history.drain { slab.release($0) }
     _ = inbound.remove(at: stream)
   }
@@ -193,6 +196,7 @@ extension ShardEngine {
   /// The publisher said goodbye to a source.
   mutating func endInbound(_ stream: Int) {
     let publication = inbound[stream].publication
+    forwardPending(at: clock)
     removeInbound(stream)
     guard publications[publication].currentInbound < 0 else { return }
     publications[publication].announced = nil

@@ -29,6 +29,8 @@ extension ShardEngine {
     guard let actions else { return }
     links[link].lastHeard = now
     carryOut(actions, link: link, at: now)
+    // An address that was somebody else's when it was first proved may have become free since.
+    if actions.addressAdded == nil, addresses.find(source) != found { claim(source, for: link, at: now) }
     reschedule(link, at: now)
   }
 

@@ -93,7 +93,8 @@ extension ShardEngine {
       write(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
     }
     links[link].lastRecord = -1
-    if links[link].owesRTCP {
+    // Writing may find more to say, or no room for the rest of it.
+    while links[link].owesRTCP {
       guard egress.hasRoom else { return false }
       links[link].owesRTCP = false
       writeRTCP(link, session: session, at: now)

@@ -48,7 +48,7 @@ extension ShardEngine {
   private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {
     guard let stream = outboundStream(block.ssrc, link: link) else { return }
     outbound[stream].isKnownToPeer = true
-    outbound[stream].statistics.handleReport(ReceptionReport(block), at: configuration.wallClock.ntp(at: now))
+    outbound[stream].statistics.handleReport(block, at: configuration.wallClock.ntp(at: now))
     if let trip = outbound[stream].statistics.roundTripTime { links[link].roundTripTime = trip }
   }
 
@@ -72,7 +72,7 @@ extension ShardEngine {
     }
     let current = Int(publications[Int(outbound[stream].publication)].currentInbound)
     guard current >= 0, let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
-      origin.generation == UInt16(truncatingIfNeeded: inbound[current].serial),
+      origin.generation == UInt16(truncatingIfNeeded: inbound[current].serial), origin.note == outbound[stream].stretch,
       let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input)
     else { return drops.count(.retransmissionNotInHistory) }
     guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
@@ -83,21 +83,11 @@ extension ShardEngine {
     guard outbound[stream].responder.decide(output, byteCount: byteCount, at: now) == .send else {
       return drops.count(.retransmissionTooOften)
     }
-    let start = Int(entry.metadata.start)
-    // Sound: the history's reference keeps the slot; nothing is inserted into it in this function.
-    guard packets.count < packets.capacity, let bytes = unsafe slab.lentBytes(of: entry.handle, from: start, count: byteCount),
-      case .success(let view) = RTPPacketView.parse(bytes)
-    else { return drops.count(.egressFull) }
-    let extensions = RTPExtensions(view, in: bytes, map: inbound[current].extensions)
-    slab.retain(entry.handle)
-    packets.append(
-      Packet(
-        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(current), format: entry.metadata.format, startsKeyframe: false,
-        isRepair: true, sequence: input, view: view, extensions: extensions))
+    guard let recalled = recall(entry, of: current) else { return }
     append(
       EgressRecord(
-        stream: Int32(stream), packet: Int32(packets.count - 1), payloadType: payloadType, isRetransmission: true, sequence: output,
-        timestamp: outbound[stream].rewriter.outgoingTimestamp(of: view.timestamp)), link: link)
+        stream: Int32(stream), packet: Int32(recalled), payloadType: payloadType, isRetransmission: true, sequence: output,
+        timestamp: outbound[stream].rewriter.outgoingTimestamp(of: packets[recalled].view.timestamp)), link: link)
   }
 
   /// Which of a link's outgoing streams has this SSRC.

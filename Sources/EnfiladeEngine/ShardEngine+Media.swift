@@ -29,12 +29,14 @@ extension ShardEngine {
     } else {
       switch associate(view, in: bytes, link: link, at: now) {
       case .source(let found): source = found
-      case .drop(let reason): return reason
+      case .drop(let reason):
+        // It arrived all the same: the sender's estimator must not take it for lost. The bundled sections share their numbers (RFC 9143 §9.2).
+        if let section = links[link].receive.first { recordArrival(of: view, in: bytes, map: section.extensions, link: link, at: now) }
+        return reason
       }
     }
     let section = links[link].receive[Int(source.section)]
-    let extensions = RTPExtensions(view, in: bytes, map: section.extensions)
-    if let number = extensions.transportSequenceNumber(in: bytes) { recordArrival(number, of: view.ssrc, link: link, at: now) }
+    let extensions = recordArrival(of: view, in: bytes, map: section.extensions, link: link, at: now)
     guard !source.isRetransmission else {
       return acceptRetransmission(view, in: handle, byteCount: byteCount, source: source, at: now)
     }
@@ -129,11 +131,17 @@ extension ShardEngine {
     deadlines.advance(inbound[stream].nack.nextDeadline, for: link)
   }
 
-  /// Remembers an arrival for transport-wide feedback.
-  private mutating func recordArrival(_ number: UInt16, of ssrc: SSRC, link: Int, at now: Instant) {
+  /// Reads a packet's extensions, and remembers its arrival for transport-wide feedback.
+  @discardableResult
+  private mutating func recordArrival(
+    of view: RTPPacketView, in bytes: RawSpan, map: ExtensionMap, link: Int, at now: Instant
+  ) -> RTPExtensions {
+    let extensions = RTPExtensions(view, in: bytes, map: map)
+    guard let number = extensions.transportSequenceNumber(in: bytes) else { return extensions }
     if links[link].recorder == nil { links[link].recorder = ReceivedPacketRecorder() }
     links[link].recorder?.record(number, at: now)
-    links[link].feedbackTarget = ssrc
+    links[link].feedbackTarget = view.ssrc
     if let deadline = links[link].recorder?.nextDeadline { deadlines.advance(deadline, for: link) }
+    return extensions
   }
 }

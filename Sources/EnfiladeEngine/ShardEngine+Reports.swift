@@ -33,31 +33,31 @@ extension ShardEngine {
     for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
       guard blocks.count < RTCPWriter.maximumCount else { break }
       let stream = Int(links[link].sources[position].inbound)
-      blocks.append(ReportBlock(inbound[stream].statistics.makeReport(at: now), of: inbound[stream].ssrc))
+      blocks.append(inbound[stream].statistics.makeReport(of: inbound[stream].ssrc, at: now))
     }
     var next = 0
     var isFirst = true
     repeat {
       guard egress.hasRoom else { return }
       var writer = rtcpWriter()
-      var sender = links[link].localSSRC
       var wroteAny = false
       while next < links[link].outbound.count, writer.count < Self.rtcpByteCount - 400 - blocks.count * ReportBlock.byteCount {
         let stream = Int(links[link].outbound[next])
         next += 1
         guard let info = makeSenderInfo(stream, at: now) else { continue }
-        sender = info.ssrc
         if wroteAny { blocks = [] }
         _ = RTCPWriter.senderReport(info, reportBlocks: blocks.span, into: &writer)
+        // Each source by its name: receivers tie streams together by it (RFC 3550 §6.5.1).
+        _ = RTCPWriter.sourceDescription(ssrc: info.ssrc, cname: canonicalName.rawBytes, into: &writer)
         wroteAny = true
       }
       if !wroteAny {
         guard isFirst else { return }
-        _ = RTCPWriter.receiverReport(ssrc: sender, reportBlocks: blocks.span, into: &writer)
+        _ = RTCPWriter.receiverReport(ssrc: links[link].localSSRC, reportBlocks: blocks.span, into: &writer)
+        _ = RTCPWriter.sourceDescription(ssrc: links[link].localSSRC, cname: canonicalName.rawBytes, into: &writer)
       }
       blocks = []
       isFirst = false
-      _ = RTCPWriter.sourceDescription(ssrc: sender, cname: canonicalName.rawBytes, into: &writer)
       commitRTCP(byteCount: writer.count, link: link, session: session)
     } while next < links[link].outbound.count
   }
@@ -70,9 +70,8 @@ extension ShardEngine {
     let local = configuration.wallClock.ntp(at: now)
     let publisher = links[inbound[Int(current)].link].publisherClock
     guard let timestamp = inbound[Int(current)].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
-    let information = outbound[stream].statistics.makeInformation(
-      ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
-    return SenderInfo(information, of: outbound[stream].ssrc)
+    return outbound[stream].statistics.makeInformation(
+      of: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
   }
 
   // MARK: Feedback

@@ -24,6 +24,9 @@ extension ShardEngine {
       guard inboundIndex >= 0 else { return .drop(.retransmissionUnwanted) }
     } else {
       guard let format = links[link].receive[section].format(of: view.payloadType) else { return .drop(.unknownPayloadType) }
+      if let replaced = publications[publication].replaced, replaced.ssrc == view.ssrc, now - replaced.at < Limits.missingPacketAge {
+        return .drop(.replacedSource)
+      }
       guard let made = makeInbound(view.ssrc, format: format, publication: publication, section: section, at: now) else {
         return .drop(.tooManySources)
       }
@@ -38,7 +41,11 @@ extension ShardEngine {
   private mutating func makeInbound(_ ssrc: SSRC, format: NegotiatedFormat, publication: Int, section: Int, at now: Instant) -> Int? {
     let link = publications[publication].link
     let previous = publications[publication].currentInbound
-    if previous >= 0 { removeInbound(Int(previous)) }
+    if previous >= 0 {
+      forwardPending(at: now)
+      publications[publication].replaced = (inbound[Int(previous)].ssrc, now)
+      removeInbound(Int(previous))
+    }
     let stream = inbound.insert(
       InboundStream(
         serial: nextSerial, publication: publication, link: link, ssrc: ssrc, kind: publications[publication].kind,

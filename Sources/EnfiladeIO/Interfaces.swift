@@ -53,18 +53,5 @@ extension SocketAddress {
     self.init(ipv6High: high, low: low, port: port, scope: scope)
   }
 
-  /// From a numeric host as people and command lines write it, without brackets; no names are looked up.
-  package init?(numericHost host: String, port: UInt16) {
-    var v4 = in_addr()
-    var v6 = in6_addr()
-    if inet_pton(AF_INET, host, &v4) == 1 {
-      self.init(ipv4: UInt32(bigEndian: v4.s_addr), port: port)
-    } else if inet_pton(AF_INET6, host, &v6) == 1 {
-      self.init(v6, port: port, scope: 0)
-    } else {
-      return nil
-    }
-  }
-
   fileprivate var isLinkLocal: Bool { isIPv6 ? high >> 54 == 0x3FA : low >> 16 == 0xA9FE }
 }

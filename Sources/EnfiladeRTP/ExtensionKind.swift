@@ -64,4 +64,9 @@ package struct ExtensionKinds: OptionSet, Hashable, Sendable {
     ExtensionKinds(.absoluteCaptureTime), ExtensionKinds(.audioLevel), ExtensionKinds(.contributorAudioLevels),
     ExtensionKinds(.videoOrientation), ExtensionKinds(.playoutDelay), ExtensionKinds(.dependencyDescriptor),
   ]
+
+  /// What is ours to say on each hop: never copied.
+  package static let writtenFresh: ExtensionKinds = [
+    ExtensionKinds(.mid), ExtensionKinds(.transportSequenceNumber), ExtensionKinds(.absoluteSendTime),
+  ]
 }

@@ -1,15 +1,17 @@
 // Which local identifier stands for which header extension, as negotiated by `a=extmap` (RFC 8285 §5).
 
+import EnfiladeWire
+
 /// Identifiers 1…255 against kinds, both ways, in 32 bytes without a heap.
 package struct ExtensionMap: Hashable, Sendable {
   /// Indexed by kind; zero where the kind was not negotiated.
-  @usableFromInline package var identifiers: SIMD16<UInt8>
-  /// Indexed by identifiers 1…14; kind + 1, or zero.
-  @usableFromInline package var shortKinds: SIMD16<UInt8>
+  @usableFromInline package var identifiers: InlineArray<16, UInt8>
+  /// Indexed by identifiers 1…14; kind + 1, or zero. Follows from ``identifiers``.
+  @usableFromInline package var shortKinds: InlineArray<16, UInt8>
 
   @inlinable package init() {
-    identifiers = .zero
-    shortKinds = .zero
+    identifiers = InlineArray(repeating: 0)
+    shortKinds = InlineArray(repeating: 0)
   }
 
   package init(_ pairs: KeyValuePairs<ExtensionKind, UInt8>) {
@@ -17,8 +19,7 @@ package struct ExtensionMap: Hashable, Sendable {
     for (kind, identifier) in pairs { self[kind] = identifier }
   }
 
-  /// The kind's identifier. Setting one that another kind holds takes it from there; 0, and 15 in a session without two-byte
-  /// elements, are never valid identifiers: zero removes the kind.
+  /// The kind's identifier. Setting one that another kind holds takes it from there; zero is no identifier, and removes the kind.
   @inlinable package subscript(kind: ExtensionKind) -> UInt8? {
     get {
       let identifier = identifiers[Int(kind.rawValue)]
@@ -37,19 +38,27 @@ package struct ExtensionMap: Hashable, Sendable {
 
   /// What `identifier` stands for.
   @inlinable package func kind(of identifier: UInt8) -> ExtensionKind? {
-    guard identifier != 0 else { return nil }
-    if identifier < 15 {
-      let found = shortKinds[Int(identifier)]
-      return found == 0 ? nil : ExtensionKind(rawValue: found - 1)
-    }
-    for index in 0..<ExtensionKind.count where identifiers[index] == identifier {
-      return ExtensionKind(rawValue: UInt8(truncatingIfNeeded: index))
-    }
-    return nil
+    let index = kindIndex(of: identifier)
+    return index < 0 ? nil : ExtensionKind(rawValue: UInt8(truncatingIfNeeded: index))
+  }
+
+  /// The raw value of what `identifier` stands for, or a negative number.
+  @inlinable package func kindIndex(of identifier: UInt8) -> Int {
+    if identifier < 15 { return Int(shortKinds[Int(identifier)]) - 1 }
+    for index in 0..<ExtensionKind.count where identifiers[index] == identifier { return index }
+    return -1
   }
 
   /// Whether some identifier needs the two-byte form.
-  @inlinable package var needsTwoByteForm: Bool { any(identifiers .> 14) }
+  package var needsTwoByteForm: Bool { ExtensionKind.allCases.contains { (self[$0] ?? 0) > 14 } }
 
-  @inlinable package var isEmpty: Bool { identifiers == .zero }
+  package var isEmpty: Bool { ExtensionKind.allCases.allSatisfy { self[$0] == nil } }
+
+  package static func == (a: ExtensionMap, b: ExtensionMap) -> Bool {
+    ExtensionKind.allCases.allSatisfy { a[$0] == b[$0] }
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    for kind in ExtensionKind.allCases { hasher.combine(self[kind] ?? 0) }
+  }
 }

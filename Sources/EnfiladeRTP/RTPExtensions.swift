@@ -88,32 +88,32 @@ extension RTPPacketView {
 }
 
 /// Every known element of one packet, found in one pass. Holds offsets; the getters read from the packet they are given.
-package struct RTPExtensions: Hashable, Sendable {
+package struct RTPExtensions: Sendable {
   package var present: ExtensionKinds
-  /// Indexed by kind.
-  @usableFromInline package var offsets: SIMD16<UInt16>
-  @usableFromInline package var byteCounts: SIMD16<UInt8>
+  /// Indexed by kind, and meaningless where it is absent: the offset in the upper half, the length in the lower.
+  @usableFromInline package var places: InlineArray<16, UInt32>
 
   @inlinable package init() {
     present = []
-    offsets = .zero
-    byteCounts = .zero
+    places = InlineArray(repeating: 0)
   }
 
   /// Finds what `map` names. Of an element that comes twice the first counts.
   @inlinable package init(_ view: RTPPacketView, in bytes: RawSpan, map: ExtensionMap) {
     self.init()
+    var found: UInt16 = 0
     var iterator = ExtensionElementIterator(view, in: bytes)
     while let element = iterator.next() {
-      guard let kind = map.kind(of: element.identifier), !present.contains(kind) else { continue }
-      offsets[Int(kind.rawValue)] = element.offset
-      byteCounts[Int(kind.rawValue)] = element.byteCount
-      present.insert(ExtensionKinds(kind))
+      let index = map.kindIndex(of: element.identifier)
+      guard index >= 0, found >> UInt16(truncatingIfNeeded: index) & 1 == 0 else { continue }
+      places[index] = UInt32(element.offset) << 16 | UInt32(element.byteCount)
+      found |= 1 << UInt16(truncatingIfNeeded: index)
     }
+    present = ExtensionKinds(rawValue: found)
   }
 
-  @inlinable package func offset(of kind: ExtensionKind) -> Int { Int(offsets[Int(kind.rawValue)]) }
-  @inlinable package func byteCount(of kind: ExtensionKind) -> Int { Int(byteCounts[Int(kind.rawValue)]) }
+  @inlinable package func offset(of kind: ExtensionKind) -> Int { Int(places[Int(kind.rawValue)] >> 16) }
+  @inlinable package func byteCount(of kind: ExtensionKind) -> Int { Int(places[Int(kind.rawValue)] & 0xFFFF) }
 
   /// The element's data, or `nil` when it is absent.
   @inlinable @_lifetime(copy bytes)

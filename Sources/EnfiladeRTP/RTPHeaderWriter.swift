@@ -14,14 +14,14 @@ package enum ExtensionForm: UInt8, Hashable, Sendable {
 }
 
 /// What one receiver is sent in header extensions. Made once per subscription, used for every packet.
-package struct ExtensionPlan: Hashable, Sendable {
+package struct ExtensionPlan: Sendable {
   /// The receiver's identifiers.
   package var map: ExtensionMap
   package var form: ExtensionForm
   /// Elements copied from the source packet when it has them.
   package var copied: ExtensionKinds
   /// The media section's tag, at most 16 bytes of ASCII.
-  @usableFromInline package var mid: SIMD16<UInt8>
+  @usableFromInline package var mid: InlineArray<16, UInt8>
   @usableFromInline package var midByteCount: UInt8
 
   /// - Parameters:
@@ -35,7 +35,7 @@ package struct ExtensionPlan: Hashable, Sendable {
     var kept: ExtensionKinds = []
     for kind in ExtensionKind.allCases where copied.contains(kind) && map[kind] != nil { kept.insert(ExtensionKinds(kind)) }
     self.copied = kept
-    self.mid = .zero
+    self.mid = InlineArray(repeating: 0)
     midByteCount = 0
     if mid.count <= 16, map[.mid] != nil {
       for index in mid.indices { self.mid[index] = mid[index] }
@@ -102,122 +102,119 @@ package enum RTPHeaderWriter {
     _ header: OutgoingHeader, plan: ExtensionPlan, copying extensions: RTPExtensions, from source: RawSpan,
     dependencyDescriptor: RawSpan? = nil, into destination: inout MutableRawSpan
   ) -> Int? {
-    let selection = ExtensionSelection(
-      header, plan: plan, extensions: extensions, sourceByteCount: source.byteCount,
-      descriptorByteCount: dependencyDescriptor?.byteCount)
-    let extensionByteCount = (selection.elementByteCount + 3) & ~3
-    let headerByteCount = extensionByteCount == 0 ? 12 : 16 + extensionByteCount
-    guard headerByteCount <= destination.byteCount else { return nil }
+    guard destination.byteCount >= 12 else { return nil }
+    var elements = ElementWriter(plan.form)
+    elements.writeAll(header, plan, extensions, source, dependencyDescriptor, into: &destination)
+    if elements.mustRestart {
+      // Something needs the two-byte form, and then everything has it.
+      elements = ElementWriter(.twoByteOnly)
+      elements.writeAll(header, plan, extensions, source, dependencyDescriptor, into: &destination)
+    }
+    guard !elements.overflowed else { return nil }
 
     var first = UInt32(2) << 30 | UInt32(header.payloadType.rawValue) << 16 | UInt32(header.sequenceNumber.rawValue)
     if header.marker { first |= 0x80_0000 }
     if header.hasPadding { first |= 0x2000_0000 }
-    if extensionByteCount != 0 { first |= 0x1000_0000 }
+    var headerByteCount = 12
+    if elements.offset > 16 {
+      first |= 0x1000_0000
+      headerByteCount = (elements.offset + 3) & ~3
+      for index in elements.offset..<headerByteCount { destination.storeUInt8(0, at: index) }
+      let profile: UInt32 = elements.form == .twoByteOnly ? 0x1000_0000 : 0xBEDE_0000
+      destination.storeUInt32(profile | UInt32(truncatingIfNeeded: (headerByteCount - 16) / 4), at: 12)
+    }
     destination.storeUInt32(first, at: 0)
     destination.storeUInt32(header.timestamp.rawValue, at: 4)
     destination.storeUInt32(header.ssrc.rawValue, at: 8)
-    guard extensionByteCount != 0 else { return 12 }
-
-    destination.storeUInt32((selection.isTwoByte ? 0x1000_0000 : 0xBEDE_0000) | UInt32(extensionByteCount / 4), at: 12)
-    // The last word first, so that what the elements leave of it is padding.
-    destination.storeUInt32(0, at: headerByteCount - 4)
-    var offset = 16
-    var rest = selection.selected
-    while rest != 0 {
-      let index = rest.trailingZeroBitCount
-      rest &= rest &- 1
-      let byteCount = Int(selection.byteCounts[index])
-      let identifier = plan.map.identifiers[index]
-      if selection.isTwoByte {
-        destination.storeUInt16(UInt16(identifier) << 8 | UInt16(byteCount), at: offset)
-        offset += 2
-      } else {
-        destination.storeUInt8(identifier << 4 | UInt8(truncatingIfNeeded: byteCount - 1), at: offset)
-        offset += 1
-      }
-      switch ExtensionKind(rawValue: UInt8(truncatingIfNeeded: index)) {
-      case .mid:
-        for step in 0..<byteCount { destination.storeUInt8(plan.mid[step], at: offset + step) }
-      case .transportSequenceNumber:
-        destination.storeUInt16(header.transportSequenceNumber ?? 0, at: offset)
-      case .absoluteSendTime:
-        destination.storeUInt24(header.absoluteSendTime?.rawValue ?? 0, at: offset)
-      case .dependencyDescriptor where dependencyDescriptor != nil:
-        if let dependencyDescriptor {
-          for step in 0..<byteCount { destination.storeUInt8(dependencyDescriptor.loadUInt8(at: step), at: offset + step) }
-        }
-      default:
-        let from = Int(extensions.offsets[index])
-        for step in 0..<byteCount { destination.storeUInt8(source.loadUInt8(at: from + step), at: offset + step) }
-      }
-      offset += byteCount
-    }
     return headerByteCount
   }
 }
 
-/// Which elements one packet gets, in which form, and how many bytes that is.
-package struct ExtensionSelection {
-  /// One bit for each ``ExtensionKind``.
-  @usableFromInline var selected: UInt16
-  @usableFromInline var byteCounts: SIMD16<UInt8>
-  @usableFromInline var isTwoByte: Bool
-  /// Element headers and data, without padding.
-  @usableFromInline var elementByteCount: Int
+/// Writes the elements of one header behind each other, from byte 16 on.
+package struct ElementWriter {
+  @usableFromInline let form: ExtensionForm
+  @usableFromInline var offset = 16
+  @usableFromInline var overflowed = false
+  @usableFromInline var mustRestart = false
 
-  @inlinable
-  package init(
-    _ header: OutgoingHeader, plan: ExtensionPlan, extensions: RTPExtensions, sourceByteCount: Int, descriptorByteCount: Int?
+  @inlinable init(_ form: ExtensionForm) { self.form = form }
+
+  @inlinable @_lifetime(destination: copy destination)
+  mutating func writeAll(
+    _ header: OutgoingHeader, _ plan: ExtensionPlan, _ extensions: RTPExtensions, _ source: RawSpan, _ dependencyDescriptor: RawSpan?,
+    into destination: inout MutableRawSpan
   ) {
-    let fresh =
-      ExtensionKinds(.mid).rawValue | ExtensionKinds(.transportSequenceNumber).rawValue | ExtensionKinds(.absoluteSendTime).rawValue
-    selected = plan.copied.rawValue & extensions.present.rawValue & ~fresh
-    byteCounts = extensions.byteCounts
-    if header.carriesMID, plan.midByteCount != 0 { Self.choose(.mid, Int(plan.midByteCount), plan, &selected, &byteCounts) }
-    if header.transportSequenceNumber != nil { Self.choose(.transportSequenceNumber, 2, plan, &selected, &byteCounts) }
-    if header.absoluteSendTime != nil { Self.choose(.absoluteSendTime, 3, plan, &selected, &byteCounts) }
-    if let descriptorByteCount { Self.choose(.dependencyDescriptor, descriptorByteCount, plan, &selected, &byteCounts) }
-
-    var wide: UInt16 = 0
-    var dataByteCount = 0
-    var rest = selected
-    while rest != 0 {
-      let index = rest.trailingZeroBitCount
-      let bit = UInt16(1) << UInt16(index)
-      rest &= rest &- 1
-      let byteCount = Int(byteCounts[index])
-      let isFresh = fresh & bit != 0 || descriptorByteCount != nil && index == Int(ExtensionKind.dependencyDescriptor.rawValue)
-      guard isFresh || Int(extensions.offsets[index]) + byteCount <= sourceByteCount else {
-        selected &= ~bit
-        continue
-      }
-      // What only the two-byte form can say (RFC 8285 §4.2).
-      if byteCount == 0 || byteCount > 16 || plan.map.identifiers[index] > 14 {
-        if plan.form == .oneByteOnly {
-          selected &= ~bit
-          continue
-        }
-        wide |= bit
-      }
-      dataByteCount += byteCount
+    var copied = plan.copied.rawValue & extensions.present.rawValue & ~ExtensionKinds.writtenFresh.rawValue
+    if header.carriesMID, plan.midByteCount != 0, begin(.mid, Int(plan.midByteCount), plan, in: &destination) {
+      for index in 0..<Int(plan.midByteCount) { destination.storeUInt8(plan.mid[index], at: offset + index) }
+      offset += Int(plan.midByteCount)
     }
-    isTwoByte = plan.form == .twoByteOnly || wide != 0
-    elementByteCount = dataByteCount + selected.nonzeroBitCount * (isTwoByte ? 2 : 1)
+    if let number = header.transportSequenceNumber, begin(.transportSequenceNumber, 2, plan, in: &destination) {
+      destination.storeUInt16(number, at: offset)
+      offset += 2
+    }
+    if let time = header.absoluteSendTime, begin(.absoluteSendTime, 3, plan, in: &destination) {
+      destination.storeUInt24(time.rawValue, at: offset)
+      offset += 3
+    }
+    if let dependencyDescriptor {
+      copied &= ~ExtensionKinds(.dependencyDescriptor).rawValue
+      if begin(.dependencyDescriptor, dependencyDescriptor.byteCount, plan, in: &destination) {
+        copy(dependencyDescriptor, 0, dependencyDescriptor.byteCount, into: &destination)
+      }
+    }
+    while copied != 0 {
+      let index = copied.trailingZeroBitCount
+      copied &= copied &- 1
+      let place = extensions.places[index]
+      let byteCount = Int(place & 0xFFFF)
+      let start = Int(place >> 16)
+      guard start + byteCount <= source.byteCount, begin(index, byteCount, plan, in: &destination) else { continue }
+      copy(source, start, byteCount, into: &destination)
+    }
   }
 
-  /// Marks `kind` as written by us, if the receiver negotiated it and it has a form.
-  @inlinable
-  package static func choose(
-    _ kind: ExtensionKind, _ byteCount: Int, _ plan: ExtensionPlan, _ selected: inout UInt16, _ byteCounts: inout SIMD16<UInt8>
-  ) {
-    let index = Int(kind.rawValue)
-    let bit = ExtensionKinds(kind).rawValue
-    guard plan.map.identifiers[index] != 0, byteCount <= 255 else {
-      selected &= ~bit
-      return
+  @inlinable @_lifetime(destination: copy destination)
+  mutating func begin(_ kind: ExtensionKind, _ byteCount: Int, _ plan: ExtensionPlan, in destination: inout MutableRawSpan) -> Bool {
+    begin(Int(kind.rawValue), byteCount, plan, in: &destination)
+  }
+
+  /// Writes an element's header, if the receiver negotiated it, it can be said in the form, and all of it fits.
+  @inlinable @_lifetime(destination: copy destination)
+  mutating func begin(_ index: Int, _ byteCount: Int, _ plan: ExtensionPlan, in destination: inout MutableRawSpan) -> Bool {
+    let identifier = plan.map.identifiers[index]
+    guard identifier != 0, byteCount <= 255 else { return false }
+    if form == .twoByteOnly {
+      guard reserve(2 + byteCount, in: destination) else { return false }
+      destination.storeUInt16(UInt16(identifier) << 8 | UInt16(truncatingIfNeeded: byteCount), at: offset)
+      offset += 2
+      return true
     }
-    selected |= bit
-    byteCounts[index] = UInt8(truncatingIfNeeded: byteCount)
+    guard identifier <= 14, byteCount >= 1, byteCount <= 16 else {
+      // Only the two-byte form can say this (RFC 8285 §4.2).
+      if form == .mixed { mustRestart = true }
+      return false
+    }
+    guard reserve(1 + byteCount, in: destination) else { return false }
+    destination.storeUInt8(identifier << 4 | UInt8(truncatingIfNeeded: byteCount - 1), at: offset)
+    offset += 1
+    return true
+  }
+
+  /// Whether `byteCount` more bytes fit, with the padding that would end the extension behind them.
+  @inlinable
+  mutating func reserve(_ byteCount: Int, in destination: borrowing MutableRawSpan) -> Bool {
+    guard (offset + byteCount + 3) & ~3 <= destination.byteCount else {
+      overflowed = true
+      return false
+    }
+    return true
+  }
+
+  @inlinable @_lifetime(destination: copy destination)
+  mutating func copy(_ source: RawSpan, _ start: Int, _ byteCount: Int, into destination: inout MutableRawSpan) {
+    for step in 0..<byteCount { destination.storeUInt8(source.loadUInt8(at: start + step), at: offset + step) }
+    offset += byteCount
   }
 }
 

@@ -122,7 +122,8 @@ final class ShardLoop: @unchecked Sendable {
 
   private func snapshot(of state: borrowing State) -> ShardSnapshot {
     ShardSnapshot(
-      shard: index, linkCount: state.engine.linkCount, slabLeasedCount: state.engine.slabLeasedCount, traffic: state.engine.traffic, drops: state.engine.drops,
+      shard: index, linkCount: state.engine.linkCount, slabLeasedCount: state.engine.slabLeasedCount, census: state.engine.census,
+      traffic: state.engine.traffic, drops: state.engine.drops,
       sendBlockedCount: state.sendBlockedCount, refusals: socket.refusals, segmentation: socket.segmentation,
       coalescesReceive: socket.coalescesReceive, receiveBufferByteCount: socket.receiveBufferByteCount,
       sendBufferByteCount: socket.sendBufferByteCount, processorTime: MonotonicClock.threadProcessorTime)

@@ -10,6 +10,8 @@ package struct ShardSnapshot: Sendable {
   package var linkCount: Int
   /// Packets that histories and the current turn hold.
   package var slabLeasedCount: Int
+  /// How much is in each table.
+  package var census: ShardEngine.Census
   package var traffic: ShardEngine.Traffic
   package var drops: DropCounters
   /// Datagrams that found the socket's buffer full.

@@ -246,7 +246,8 @@ extension AcceptedCodec {
 }
 
 extension SessionDescription {
-  /// Whether reading the text gives the same lines: always so for a parsed description, and for a built one when no name in it has ended its line.
+  /// Whether reading the text gives the same lines: always so for a parsed description, and for a built one when no name in it has ended
+  /// its line.
   package var isWritable: Bool {
     guard let parsed = try? SessionDescription(parsing: text, limits: .unbounded) else { return false }
     return parsed == self

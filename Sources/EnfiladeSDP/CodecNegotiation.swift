@@ -52,8 +52,8 @@ package struct CodecPreferences: Hashable, Sendable {
   /// The feedback that we give and understand; what a section offers beyond it is left out of the answer.
   package var feedback: [FeedbackMessage]
   package var opus = OpusPreferences()
-  /// Whether `goog-remb` is taken where it is offered. Transport-wide feedback says more, and a sender that has it needs no other; some senders
-  /// (aiortc) have this one only.
+  /// Whether `goog-remb` is taken where it is offered. Transport-wide feedback says more, and a sender that has it needs no other; some
+  /// senders (aiortc) have this one only.
   package var takesReceiverEstimate = false
 
   package init(capabilities: [CodecCapability], feedback: [FeedbackMessage] = Self.usualFeedback) {
@@ -88,7 +88,8 @@ package struct CodecPreferences: Hashable, Sendable {
     }
     // RED carries other formats, and means nothing without them (RFC 2198 §5).
     return accepted.filter { codec in
-      codec.name != .red || codec.redundantFormats.allSatisfy { format in accepted.contains { $0.payloadType == format && $0.name != .red } }
+      codec.name != .red
+        || codec.redundantFormats.allSatisfy { format in accepted.contains { $0.payloadType == format && $0.name != .red } }
     }
   }
 
@@ -110,7 +111,8 @@ package struct CodecPreferences: Hashable, Sendable {
       feedback: offered.feedback.filter { feedback.contains($0) || (takesReceiverEstimate && $0 == .receiverEstimate) })
   }
 
-  /// Our side of the parameters. A forwarder passes on what others encode, so it repeats the offer's operating point and promises nothing of its own.
+  /// Our side of the parameters. A forwarder passes on what others encode, so it repeats the offer's operating point and promises nothing
+  /// of its own.
   private func answerParameters(_ offered: OfferedCodec, _ name: CodecName) -> FormatParameters {
     switch name {
     case .opus: opus.answer(to: offered.parameters)

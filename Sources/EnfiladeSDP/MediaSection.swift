@@ -130,8 +130,8 @@ package struct MediaSection: Hashable, Sendable {
     return sources.filter { !repairs.contains($0.ssrc) }
   }
 
-  /// The simulcast encodings that the other side sends, the first alternative of each. One without an `a=rid` line is void (RFC 8853 §5.2), and
-  /// none counts twice.
+  /// The simulcast encodings that the other side sends, the first alternative of each. One without an `a=rid` line is void (RFC 8853
+  /// §5.2), and none counts twice.
   package var sendEncodings: [SDPAttribute.Simulcast.Alternative] {
     var free = Set(rids.filter { $0.direction == .send }.map(\.id))
     return simulcast?.send.compactMap { stream in stream.first { free.remove($0.rid) != nil } } ?? []

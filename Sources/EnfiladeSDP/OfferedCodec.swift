@@ -35,8 +35,8 @@ package struct OfferedCodec: Hashable, Sendable {
     isRetransmission ? parameters["apt"].flatMap { PayloadType(format: $0[...]) } : nil
   }
 
-  /// Whether both mean the same to a receiver: what RFC 9143 §9.1 wants of one payload type in two sections. Hints (bit rates, frame sizes) may
-  /// differ; what selects the decoder may not.
+  /// Whether both mean the same to a receiver: what RFC 9143 §9.1 wants of one payload type in two sections. Hints (bit rates, frame
+  /// sizes) may differ; what selects the decoder may not.
   func isSameFormat(as other: OfferedCodec) -> Bool {
     guard encodingName.matches(other.encodingName), clockRate == other.clockRate, channels == other.channels else { return false }
     if isRetransmission { return associatedPayloadType == other.associatedPayloadType }

@@ -121,8 +121,8 @@ extension SDPAttribute {
 }
 
 extension Substring {
-  /// `rid-id`: letters, digits, `-` and `_` (RFC 8851 §10, erratum 7132). The header extension holds sixteen bytes of it at most in the
-  /// one-byte form, and we allow four times that.
+  /// `rid-id`: letters, digits, `-` and `_` (RFC 8851 §10). The one-byte form of its header extension holds sixteen bytes (RFC 8285 §4.2); we
+  /// allow four times that.
   var isRIDIdentifier: Bool {
     (1...64).contains(utf8.count) && utf8.allSatisfy { $0.isAlphanumeric || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
   }

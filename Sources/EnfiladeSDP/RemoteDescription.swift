@@ -89,7 +89,9 @@ package struct RemoteDescription: Hashable, Sendable {
     var extensions: [UInt16: String] = [:]
     for section in sections where section.isBundled {
       for codec in section.codecs {
-        guard codecs[codec.payloadType, default: codec].isSameFormat(as: codec) else { throw .payloadTypeCollision(codec.payloadType.rawValue) }
+        guard codecs[codec.payloadType, default: codec].isSameFormat(as: codec) else {
+          throw .payloadTypeCollision(codec.payloadType.rawValue)
+        }
         codecs[codec.payloadType] = codec
       }
       for offered in section.extensions where offered.isUsable {

@@ -60,7 +60,8 @@ extension String {
 
 extension UInt8 {
   var isAlphanumeric: Bool {
-    (self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9")) || (lowercasedASCII >= UInt8(ascii: "a") && lowercasedASCII <= UInt8(ascii: "z"))
+    (self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9"))
+      || (lowercasedASCII >= UInt8(ascii: "a") && lowercasedASCII <= UInt8(ascii: "z"))
   }
 
   /// `token-char` (RFC 8866 §9).

@@ -83,8 +83,8 @@ extension SessionDescription {
     }
   }
 
-  /// A media section's lines. RFC 8866 §5 wants them in the order i, c, b, k, a; pages that edit descriptions insert `b=` anywhere, and every
-  /// browser takes that, so the order is free here. Only the kinds of line are held to.
+  /// A media section's lines. RFC 8866 §5 wants them in the order i, c, b, k, a; pages that edit descriptions insert `b=` anywhere, and
+  /// every browser takes that, so the order is free here. Only the kinds of line are held to.
   private static func checkSection(_ lines: ArraySlice<SDPLine>, limits: SDPLimits) throws(SDPError) {
     var attributeCount = 0
     for (index, line) in zip(lines.indices, lines) {

@@ -8,8 +8,8 @@ extension TrickleFragment {
     try self.init(parsing: text, limits: limits)
   }
 
-  /// Parses a fragment. Candidates that are not understood, and lines that do not belong here, are skipped; a section must have its mid, and
-  /// a user name fragment its password.
+  /// Parses a fragment. Candidates that are not understood, and lines that do not belong here, are skipped; a section must have its mid,
+  /// and a user name fragment its password.
   package init(parsing text: String, limits: SDPLimits = .fragment) throws(SDPError) {
     self.init()
     let lines = try SDPLine.lines(of: text, limits: limits)

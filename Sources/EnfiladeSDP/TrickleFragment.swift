@@ -13,7 +13,8 @@ package struct TrickleFragment: Hashable, Sendable {
     package var hasAllCandidates: Bool
 
     package init(
-      media: String = "audio", proto: String = "UDP/TLS/RTP/SAVPF", formats: [String] = ["0"], mid: String, credentials: ICECredentials? = nil,
+      media: String = "audio", proto: String = "UDP/TLS/RTP/SAVPF", formats: [String] = ["0"], mid: String,
+      credentials: ICECredentials? = nil,
       candidates: [SDPAttribute.Candidate] = [], hasAllCandidates: Bool = false
     ) {
       self.media = media

@@ -118,7 +118,7 @@ package final class LibSRTPProtector: PacketProtector {
   }
 
   private func protectOne(_ job: inout ProtectJob) -> ProtectionOutcome {
-    guard let session = sessions[job.session] else { return .noKey }
+    guard let session = sessions.lookup[job.session] else { return .noKey }
     let header = Int(job.headerByteCount)
     let payload = Int(job.payloadByteCount)
     guard header >= (job.isRTCP ? PacketShape.rtcpClearByteCount : PacketShape.rtpFixedHeaderByteCount) else { return .malformed }
@@ -167,7 +167,7 @@ package final class LibSRTPProtector: PacketProtector {
   }
 
   private func unprotectOne(_ job: inout UnprotectJob) -> ProtectionOutcome {
-    guard let session = sessions[job.session] else { return .noKey }
+    guard let session = sessions.lookup[job.session] else { return .noKey }
     let count = Int(job.sourceByteCount)
     let profile = session.pointee.profile
     let ssrc: UInt32

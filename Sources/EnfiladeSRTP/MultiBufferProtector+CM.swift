@@ -109,7 +109,7 @@ extension MultiBufferProtector {
   }
 
   /// Collects the packets in flight in the order they came, so that of two copies the first is the one that counts.
-  func landOpened(_ jobs: UnsafeMutablePointer<UnprotectJob>) {
+  func landOpened(_ jobs: UnsafeMutablePointer<UnprotectJob>, _ open: SessionTable<MultiBufferSession>.Lookup) {
     guard flightCount > 0 else { return }
     enfilade_imb_cm_flush(manager.pointer)
     for slot in 0..<flightCount {
@@ -118,7 +118,7 @@ extension MultiBufferProtector {
       let index = job.pointee.index.rawValue
       job.pointee.resultByteCount = 0
       job.pointee.index = ExtendedSequenceNumber(0)
-      guard Int(statuses[slot]) == Int(ENFILADE_IMB_COMPLETED), let session = sessions[job.pointee.session] else {
+      guard Int(statuses[slot]) == Int(ENFILADE_IMB_COMPLETED), let session = open[job.pointee.session] else {
         job.pointee.outcome = .malformed
         continue
       }

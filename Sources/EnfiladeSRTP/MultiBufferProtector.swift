@@ -111,9 +111,10 @@ package final class MultiBufferProtector: PacketProtector {
 
   package func protect(_ jobs: UnsafeMutableBufferPointer<ProtectJob>) {
     guard let base = jobs.baseAddress else { return }
+    let open = sessions.lookup
     for position in 0..<jobs.count {
       let job = base + position
-      guard let session = sessions[job.pointee.session] else {
+      guard let session = open[job.pointee.session] else {
         job.pointee.outcome = .noKey
         continue
       }
@@ -163,9 +164,10 @@ package final class MultiBufferProtector: PacketProtector {
 
   package func unprotect(_ jobs: UnsafeMutableBufferPointer<UnprotectJob>) {
     guard let base = jobs.baseAddress else { return }
+    let open = sessions.lookup
     for position in 0..<jobs.count {
       let job = base + position
-      guard let session = sessions[job.pointee.session] else {
+      guard let session = open[job.pointee.session] else {
         job.pointee.outcome = .noKey
         continue
       }
@@ -173,14 +175,14 @@ package final class MultiBufferProtector: PacketProtector {
       if session.pointee.profile == .aes128CMHMACSHA1_80 {
         // The first packet of a source decides where its index begins, so it is opened alone.
         let isAlone = packet.position < 0
-        if isAlone || flightCount == Self.flightLimit { landOpened(base) }
+        if isAlone || flightCount == Self.flightLimit { landOpened(base, open) }
         submitOpen(job, position, session, packet)
-        if isAlone { landOpened(base) }
+        if isAlone { landOpened(base, open) }
       } else {
         openGCM(job, session, packet)
       }
     }
-    if flightCount > 0 { landOpened(base) }
+    if flightCount > 0 { landOpened(base, open) }
   }
 
   /// What must be known of a received packet before it is opened.

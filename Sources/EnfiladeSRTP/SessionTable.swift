@@ -51,7 +51,7 @@ struct SessionTable<State>: ~Copyable {
 
   /// Takes the state out again; `nil` when the name is stale.
   mutating func remove(_ session: ProtectorSession) -> State? {
-    guard let pointer = self[session] else { return nil }
+    guard let pointer = lookup[session] else { return nil }
     let slot = Int(session.index & 0xFFFF)
     isOpen[slot] = false
     generations[slot] = (generations[slot] &+ 1) & Self.generationMask
@@ -59,13 +59,24 @@ struct SessionTable<State>: ~Copyable {
     return pointer.move()
   }
 
-  /// The session's state, or `nil` when the name is stale. The pointer holds until the next insertion.
-  @inline(__always)
-  subscript(session: ProtectorSession) -> UnsafeMutablePointer<State>? {
-    let slot = Int(session.index & 0xFFFF)
-    guard session.index >= 0, slot < usedCount, isOpen[slot], generations[slot] == session.index >> 16 else { return nil }
-    return states + slot
+  /// The table as a batch sees it: plain pointers, taken once, so that nothing is checked or counted per packet. Holds until the next
+  /// insertion.
+  struct Lookup {
+    fileprivate let states: UnsafeMutablePointer<State>
+    fileprivate let generations: UnsafeMutablePointer<Int32>
+    fileprivate let isOpen: UnsafeMutablePointer<Bool>
+    fileprivate let usedCount: Int
+
+    /// The session's state, or `nil` when the name is stale.
+    @inline(__always)
+    subscript(session: ProtectorSession) -> UnsafeMutablePointer<State>? {
+      let slot = Int(session.index & 0xFFFF)
+      guard session.index >= 0, slot < usedCount, isOpen[slot], generations[slot] == session.index >> 16 else { return nil }
+      return states + slot
+    }
   }
+
+  var lookup: Lookup { Lookup(states: states, generations: generations, isOpen: isOpen, usedCount: usedCount) }
 
   /// Every open session's state.
   func forEach(_ body: (UnsafeMutablePointer<State>) -> Void) {

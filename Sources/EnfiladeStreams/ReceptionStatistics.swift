@@ -1,34 +1,7 @@
 // What a receiver counts about one source, for its report blocks (RFC 3550 §6.4.1, A.1, A.3, A.8).
 
+package import EnfiladeRTP
 package import EnfiladeWire
-
-/// What a report block says about one source, without the name of the source (RFC 3550 §6.4.1).
-package struct ReceptionReport: Hashable, Sendable {
-  /// Loss since the report before, in 1/256.
-  package var fractionLost: UInt8
-  /// Loss since the beginning: 24 bits, signed, saturated.
-  package var cumulativeLost: Int32
-  /// The highest sequence number with the count of its cycles above it.
-  package var extendedHighestSequenceNumber: UInt32
-  /// Interarrival jitter in ticks of the source's clock.
-  package var jitter: UInt32
-  /// The middle 32 bits of the last sender report's NTP timestamp (LSR); zero when there was none.
-  package var lastSenderReport: UInt32
-  /// Time since that report came, in 1/65536 s (DLSR).
-  package var delaySinceLastSenderReport: UInt32
-
-  package init(
-    fractionLost: UInt8, cumulativeLost: Int32, extendedHighestSequenceNumber: UInt32, jitter: UInt32, lastSenderReport: UInt32,
-    delaySinceLastSenderReport: UInt32
-  ) {
-    self.fractionLost = fractionLost
-    self.cumulativeLost = cumulativeLost
-    self.extendedHighestSequenceNumber = extendedHighestSequenceNumber
-    self.jitter = jitter
-    self.lastSenderReport = lastSenderReport
-    self.delaySinceLastSenderReport = delaySinceLastSenderReport
-  }
-}
 
 /// Counts one source as a receiver sees it. There is no probation (RFC 3550 A.1): a packet whose tag fits has a source that is real.
 package struct ReceptionStatistics: Sendable {
@@ -100,7 +73,7 @@ package struct ReceptionStatistics: Sendable {
   // MARK: Poll
 
   /// The report due now; the fraction lost starts again from here.
-  package mutating func makeReport(at now: Instant) -> ReceptionReport {
+  package mutating func makeReport(of ssrc: SSRC, at now: Instant) -> ReportBlock {
     let expected = expectedCount
     let expectedInterval = expected - expectedPrior
     let lostInterval = expectedInterval - (receivedCount - receivedPrior)
@@ -113,8 +86,8 @@ package struct ReceptionStatistics: Sendable {
       let elapsed = max(0, (now - lastSenderReport.arrival).microseconds)
       delay = UInt32(clamping: (elapsed << 16) / 1_000_000)
     }
-    return ReceptionReport(
-      fractionLost: UInt8(fraction), cumulativeLost: Int32(max(-0x80_0000, min(0x7F_FFFF, expected - receivedCount))),
+    return ReportBlock(
+      ssrc: ssrc, fractionLost: UInt8(fraction), cumulativeLost: Int32(max(-0x80_0000, min(0x7F_FFFF, expected - receivedCount))),
       extendedHighestSequenceNumber: UInt32(truncatingIfNeeded: highest?.rawValue ?? 0), jitter: jitter,
       lastSenderReport: lastSenderReport?.compact ?? 0, delaySinceLastSenderReport: delay)
   }

@@ -18,7 +18,7 @@ package struct RetransmissionResponder: ~Copyable {
     case unknown
   }
 
-  // Not private: another module destroys the responder, and must be able to name what is in it.
+  // Not private: release builds of other modules refer to its metadata, which the linker would not find.
   struct Entry: BitwiseCopyable {
     /// The outgoing number above the bits that are the place. Eight bits are enough: with 256 places they tell all 16 wire bits apart.
     var round: UInt8

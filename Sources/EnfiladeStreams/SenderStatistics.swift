@@ -1,21 +1,7 @@
 // What a sender counts about one outgoing stream, and what its receiver says back (RFC 3550 §6.4.1).
 
+package import EnfiladeRTP
 package import EnfiladeWire
-
-/// The sender information of a sender report (RFC 3550 §6.4.1).
-package struct SenderInformation: Hashable, Sendable {
-  package var ntp: NTPTimestamp
-  package var timestamp: RTPTimestamp
-  package var packetCount: UInt32
-  package var octetCount: UInt32
-
-  package init(ntp: NTPTimestamp, timestamp: RTPTimestamp, packetCount: UInt32, octetCount: UInt32) {
-    self.ntp = ntp
-    self.timestamp = timestamp
-    self.packetCount = packetCount
-    self.octetCount = octetCount
-  }
-}
 
 /// Counts one outgoing stream, makes its sender information, and reads round trips out of what comes back.
 package struct SenderStatistics: Sendable {
@@ -29,9 +15,9 @@ package struct SenderStatistics: Sendable {
   /// The smoothed round trip (RFC 6298 §2, gain 1/8), or `nil` before the first.
   package private(set) var roundTripTime: TimeDelta?
   /// What the receiver reported last.
-  package private(set) var lastReport: ReceptionReport?
+  package private(set) var lastReport: ReportBlock?
   /// The NTP time and media time of our last sender report: neither goes back.
-  private var lastInformation: SenderInformation?
+  private var lastInformation: SenderInfo?
 
   package init() {}
 
@@ -43,12 +29,12 @@ package struct SenderStatistics: Sendable {
   }
 
   /// Sender information for `timestamp`, the outgoing media time at `ntp`. Where the mapping moved back a little, the timestamp stays.
-  package mutating func makeInformation(ntp: NTPTimestamp, timestamp: RTPTimestamp) -> SenderInformation {
-    var information = SenderInformation(
-      ntp: ntp, timestamp: timestamp, packetCount: UInt32(truncatingIfNeeded: packetCount),
+  package mutating func makeInformation(of ssrc: SSRC, ntp: NTPTimestamp, timestamp: RTPTimestamp) -> SenderInfo {
+    var information = SenderInfo(
+      ssrc: ssrc, ntp: ntp, rtpTimestamp: timestamp, packetCount: UInt32(truncatingIfNeeded: packetCount),
       octetCount: UInt32(truncatingIfNeeded: octetCount))
     if let last = lastInformation {
-      if information.timestamp.distance(from: last.timestamp) < 0 { information.timestamp = last.timestamp }
+      if information.rtpTimestamp.distance(from: last.rtpTimestamp) < 0 { information.rtpTimestamp = last.rtpTimestamp }
       if information.ntp < last.ntp { information.ntp = last.ntp }
     }
     lastInformation = information
@@ -56,7 +42,7 @@ package struct SenderStatistics: Sendable {
   }
 
   /// A report block about this stream came at `ntp` of our clock.
-  package mutating func handleReport(_ report: ReceptionReport, at ntp: NTPTimestamp) {
+  package mutating func handleReport(_ report: ReportBlock, at ntp: NTPTimestamp) {
     lastReport = report
     guard report.lastSenderReport != 0 else { return }
     // RFC 3550 §6.4.1: A − LSR − DLSR in 1/65536 s, modulo 2³².

@@ -280,7 +280,7 @@ package struct ICEControllingAgent: Sendable {
 
   private func writeRequest(_ transaction: STUNTransactionID, useCandidate: Bool, into writer: inout ByteWriter) {
     // RFC 8445 §7.1.1: what our address would have as a peer-reflexive candidate.
-    let priority = Candidate.priority(kind: .peerReflexive, localPreference: 65_535, component: 1)
+    let priority = CandidateKind.peerReflexive.priority(localPreference: 65_535)
     STUNComposer.bindingRequest(
       transaction, receiverUfrag: remote.ufrag.rawBytes, senderUfrag: local.ufrag.rawBytes, priority: priority,
       role: isControlling ? .controlling(tieBreaker: tieBreaker) : .controlled(tieBreaker: tieBreaker),

@@ -52,7 +52,7 @@ package struct LinkTable: ~Copyable {
     case full
   }
 
-  // Not private: another module destroys the table, and must be able to name what is in it.
+  // Not private: release builds of other modules refer to its metadata, which the linker would not find.
   struct Slot {
     var key: LinkKey
     /// −1 in an empty slot.

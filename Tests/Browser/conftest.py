@@ -83,9 +83,11 @@ def firefox(_firefoxes):
 
 
 @pytest.fixture
-def room():
-    """A room that no other test uses."""
-    return f"test-{next(_rooms)}"
+def room(server):
+    """A room that no other test uses. A server that does not survive a test fails that one and no later one."""
+    server.ensure_running()
+    yield f"test-{next(_rooms)}"
+    assert server.is_running, f"enfilade-meet ended during this test:\n{server.last_words}"
 
 
 @pytest.fixture

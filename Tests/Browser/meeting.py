@@ -1,6 +1,7 @@
 """One browser in one meeting: what a person does there, what is on the screen, and what comes in."""
 
 import json
+import math
 import os
 import time
 
@@ -136,7 +137,7 @@ class Person:
 class Reception:
     """What somebody received from one other person during a while."""
 
-    def __init__(self, before, after, seconds, levels, longest_still):
+    def __init__(self, before, after, seconds, longest_still):
         video_before, video_after = before.get("video") or {}, after.get("video") or {}
         audio_before, audio_after = before.get("audio") or {}, after.get("audio") or {}
 
@@ -149,8 +150,10 @@ class Reception:
         self.packets_lost = grown(video_before, video_after, "packetsLost")
         self.packets_retransmitted = grown(video_before, video_after, "retransmittedPacketsReceived")
         self.nacks = grown(video_before, video_after, "nackCount")
-        self.audio_energy = grown(audio_before, audio_after, "totalAudioEnergy")
-        self.audio_level = max(levels, default=0)
+        #: Root mean square over the whole while, 0 to 1. (`audioLevel` is of one moment, and the fake microphone beeps once a second.)
+        self.audio_level = math.sqrt(
+            grown(audio_before, audio_after, "totalAudioEnergy") / max(0.1, grown(audio_before, audio_after, "totalSamplesDuration"))
+        )
         self.size = (video_after.get("frameWidth"), video_after.get("frameHeight"))
         self.codec = video_after.get("codecId")
         #: The longest time, in seconds, in which no new frame was decoded, as far as looking twice a second can tell.
@@ -161,16 +164,18 @@ class Reception:
         return (
             f"{self.frames_per_second:.1f} frames/s at {width}x{height}, {self.freezes} freezes of {self.frozen_seconds:.2f} s in all, "
             f"longest still {self.longest_still:.1f} s, {self.packets_lost} packets lost, {self.packets_retransmitted} came again, "
-            f"{self.nacks} NACKs; audio level {self.audio_level:.3f}, energy {self.audio_energy:.5f}"
+            f"{self.nacks} NACKs; audio level {self.audio_level:.3f}"
         )
 
 
 def measure(people, seconds):
     """Watches what everybody receives: `{ (watcher, watched): Reception }`."""
     started = time.monotonic()
-    before = {person.name: person.stats() for person in people}
-    starts = {person.name: time.monotonic() for person in people}
-    levels, frames, moved, still = {}, {}, {}, {}
+    before, starts = {}, {}
+    for person in people:
+        before[person.name] = person.stats()
+        starts[person.name] = time.monotonic()
+    frames, moved, still = {}, {}, {}
     latest = before
     ends = starts
     while time.monotonic() - started < seconds:
@@ -181,14 +186,13 @@ def measure(people, seconds):
             now = ends[person.name] = time.monotonic()
             for other, entry in latest[person.name].items():
                 key = (person.name, other)
-                levels.setdefault(key, []).append((entry["audio"] or {}).get("audioLevel") or 0)
                 count = (entry["video"] or {}).get("framesDecoded") or 0
                 if count != frames.get(key):
                     frames[key], moved[key] = count, now
                 still[key] = max(still.get(key, 0), now - moved[key])
     return {
         (name, other): Reception(
-            before[name].get(other, {}), entry, ends[name] - starts[name], levels.get((name, other), []), still.get((name, other), 0)
+            before[name].get(other, {}), entry, ends[name] - starts[name], still.get((name, other), 0)
         )
         for name, entries in latest.items()
         for other, entry in entries.items()

@@ -1,5 +1,6 @@
 """The server under test, and the impairer that stands between it and a client."""
 
+import itertools
 import os
 import re
 
@@ -9,19 +10,43 @@ from processes import Child, free_udp_port
 class Server:
     """enfilade-meet on free loopback ports."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self):
+        self._start()
+
+    def _start(self):
         self.udp_port = free_udp_port()
         self.child = Child(
-            "enfilade-meet",
+            f"enfilade-meet-{next(self._numbers)}",
             [os.environ["ENFILADE_MEET"], "--host", "127.0.0.1", "--http-port", "0", "--udp-port", str(self.udp_port), "--log-level", "info"],
         )
         found = self.child.wait_for(lambda output: re.search(r"http://localhost:(\d+)", output), 20, "link")
         self.url = f"http://localhost:{found.group(1)}"
 
+    @property
+    def is_running(self):
+        return self.child.process.poll() is None
+
+    @property
+    def last_words(self):
+        """What there is to read about a crash: from its first line on, or else the end of the output."""
+        output = self.child.output
+        crash = re.search(r"^(Fatal|.*Program crashed|.*crashed:)", output, re.MULTILINE)
+        return output[crash.start():][:3000] if crash else output[-3000:]
+
+    def ensure_running(self):
+        """Starts another server if the last test ended this one."""
+        if not self.is_running:
+            self.child.kill()
+            self._start()
+
     def stop(self):
         """Ends the server as an operator would."""
+        if not self.is_running:
+            return  # The test in which that happened has failed.
         code = self.child.terminate()
-        assert code == 0, f"enfilade-meet did not end well on SIGTERM: exit code {code}. Its output:\n{self.child.output[-4000:]}"
+        assert code == 0, f"enfilade-meet did not end well on SIGTERM: exit code {code}.\n{self.last_words}"
 
 
 class Impairer:
@@ -60,4 +85,5 @@ class Impairer:
         """.replace("PORT", str(self.port))
 
     def stop(self):
-        self.child.kill()
+        """Ends the impairer; it then tells, in its log, what it lost."""
+        self.child.terminate(3)

@@ -1,6 +1,7 @@
 """What the server answers to requests that are wrong, as the RFCs want it."""
 
 import asyncio
+import http.client
 import json
 
 import pytest
@@ -149,3 +150,67 @@ def test_the_page_loads_nothing_from_elsewhere(server):
     assert "https://" not in page.text and "http://" not in page.text.replace("http://www.w3.org/", "")
     assert ask("GET", f"{server.url}/page/../../Package.swift").status == 404
     assert ask("GET", f"{server.url}/r/not%20a%20name").status == 404
+
+
+class Events:
+    """An event stream, read line by line."""
+
+    def __init__(self, server, path, last_event_id=None):
+        host = server.url.removeprefix("http://")
+        self._connection = http.client.HTTPConnection(host, timeout=20)
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        self._connection.request("GET", path, headers=headers)
+        self._response = self._connection.getresponse()
+        assert self._response.status == 200
+        assert self._response.headers["Content-Type"] == "text/event-stream"
+
+    def next(self):
+        """The next event: `(id, name, data)`; None at the end of the stream."""
+        fields = {}
+        while line := self._response.readline().decode():
+            line = line.rstrip("\n")
+            if line == "" and "event" in fields:
+                return fields.get("id"), fields["event"], json.loads(fields["data"])
+            key, _, value = line.partition(": ")
+            if key:
+                fields[key] = value
+        return None
+
+    def close(self):
+        self._connection.close()
+
+
+def test_events_begin_with_the_room_and_go_on_where_they_broke_off(server, room):
+    url = f"{server.url}/rooms/{room}/participants"
+
+    def join(name):
+        response = ask("POST", url, json.dumps({"name": name}), JSON)
+        return response.headers["Location"], json.loads(response.body)
+
+    path, ada = join("Ada")
+    stream = f"{path}/events?token={ada['token']}"
+    events = Events(server, stream)
+    identifier, name, snapshot = events.next()
+    assert name == "snapshot"
+    assert snapshot["id"] == ada["id"]
+    assert [one["name"] for one in snapshot["participants"]] == ["Ada"]
+    events.close()
+
+    # What happens meanwhile is told to who comes back with the last id, and to nobody twice.
+    bela_path, bela = join("Bela")
+    ask("PATCH", server.url + bela_path, '{"camera": false}', {**JSON, "Authorization": f"Bearer {bela['token']}"})
+    events = Events(server, stream, last_event_id=identifier)
+    joined, changed = events.next(), events.next()
+    assert (joined[1], joined[2]["name"]) == ("participant-joined", "Bela")
+    assert (changed[1], changed[2]["camera"]) == ("participant-changed", False)
+    events.close()
+
+    # An id from elsewhere is no place in this room's journal.
+    events = Events(server, stream, last_event_id="of-another-life")
+    assert events.next()[1] == "snapshot"
+
+    # Who is out of the room is told so, and the stream ends.
+    assert ask("DELETE", server.url + path, headers={"Authorization": f"Bearer {ada['token']}"}).status == 204
+    assert events.next()[1] == "goodbye"
+    assert events.next() is None
+    expect_problem(ask("GET", server.url + stream), 404)

@@ -27,8 +27,7 @@ def expect_pictures_and_sound(people, names_by_watcher, seconds=4, patience=30):
     assert not missing, f"nothing was received at all: {missing}"
     expect_at_least(slowest, 15, 5, "slowest picture, frames per second")
     for (watcher, watched), reception in wanted.items():
-        assert reception.audio_energy > 0, f"{watcher} does not hear {watched}: no energy"
-        assert reception.audio_level > 0.005, f"{watcher} does not hear {watched}: level {reception.audio_level}"
+        assert reception.audio_level > 0.01, f"{watcher} does not hear {watched}: level {reception.audio_level}"
     for person in people:
         for name in names_by_watcher.get(person.name, []):
             picture = person.picture_difference(name)
@@ -55,6 +54,22 @@ def test_tiles_go_when_somebody_leaves(server, room, chromium):
     bela.browser.open("about:blank")
     ada.wait_for_others([])
     expect_at_most(time.monotonic() - started, 1, 6, "seconds until the tile of who closed the page is gone")
+
+
+def test_lines_of_who_left_are_used_for_who_comes(server, room, chromium):
+    ada, bela = meet(server, room, chromium, ["Ada", "Bela"])
+
+    def lines():
+        return ada.browser.evaluate("window.enfilade.peerConnection.getTransceivers().length")
+
+    before = lines()
+    bela.leave()
+    ada.wait_for_others([])
+    dora = Person(bela.browser, server, room, "Dora").join()
+    ada.wait_for_pictures(["Dora"])
+    dora.wait_for_pictures(["Ada"])
+    assert ada.picture_difference("Dora")["difference"] > 0.05
+    assert lines() == before
 
 
 def test_who_comes_late_sees_a_picture_at_once(server, room, chromium):
@@ -87,14 +102,21 @@ def test_five_percent_loss_freezes_nothing(server, room, chromium, impairer):
     seconds = 15
     receptions = measure([ada, bela, cleo], seconds)
     print_receptions(receptions)
+    # Ada and Bela lose nothing between them: what they see of each other tells how far the machine itself keeps up.
+    control = [receptions["Ada", "Bela"], receptions["Bela", "Ada"]]
+    machine_frozen = max(100 * reception.frozen_seconds / seconds for reception in control)
+    machine_rate = min(reception.frames_per_second for reception in control)
+    print(f"without loss: {machine_frozen:.1f} percent frozen, {machine_rate:.1f} frames per second")
+
     through_loss = {pair: reception for pair, reception in receptions.items() if "Cleo" in pair}
     assert any(reception.packets_retransmitted or reception.nacks for reception in through_loss.values()), "no packet was lost: nothing was tested"
     for (watcher, watched), reception in through_loss.items():
         assert reception.longest_still < 1.5, f"the picture of {watched} stood still before {watcher} for {reception.longest_still:.1f} s"
         expect_at_most(
-            100 * reception.frozen_seconds / seconds, 2, 10, f"percent of the time that {watcher} saw {watched} frozen ({reception.freezes} freezes)"
+            100 * reception.frozen_seconds / seconds, 2, 10 + machine_frozen,
+            f"percent of the time that {watcher} saw {watched} frozen ({reception.freezes} freezes)",
         )
-        expect_at_least(reception.frames_per_second, 15, 5, f"frames per second of {watched} before {watcher}")
+        expect_at_least(reception.frames_per_second, min(15, 0.7 * machine_rate), 5, f"frames per second of {watched} before {watcher}")
 
 
 def test_camera_off_and_muted_are_shown_with_their_reason(server, room, chromium):

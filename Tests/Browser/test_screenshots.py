@@ -65,3 +65,23 @@ def test_the_page_is_seen(server, room, chromium):
     shoot(browser, "meeting-of-3-camera-off-phone-dark", PHONE, dark=True)
     ada.leave()
     shoot(browser, "left")
+
+
+def test_tiles_fill_the_area_for_every_number_of_people(server, chromium):
+    browser = chromium()
+    browser.open(f"{server.url}/")
+    for width, height in ((1252, 640), (1800, 900), (374, 700), (800, 360)):
+        shares = browser.evaluate(
+            f"""import('/page/stage.js').then(({{ arrange }}) => Array.from({{ length: 16 }}, (_, index) => {{
+              const {{ columns, rows, width, height }} = arrange(index + 1, {width}, {height});
+              return {{ count: index + 1, columns, rows, width, height, shape: width / height,
+                fits: columns * width + (columns - 1) * 10 <= {width} && rows * height + (rows - 1) * 10 <= {height},
+                share: (index + 1) * width * height / ({width} * {height}) }};
+            }}))"""
+        )
+        for one in shares:
+            assert one["fits"], one
+            assert one["columns"] * one["rows"] >= one["count"], one
+            assert 0.7 < one["shape"] < 1.8, one
+        print(f"{width}x{height}: the least share of the area that tiles fill is {min(one['share'] for one in shares):.2f}")
+        assert min(one["share"] for one in shares) > 0.5

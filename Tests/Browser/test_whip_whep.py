@@ -2,6 +2,8 @@
 
 import array
 import asyncio
+import json
+import urllib.request
 
 import pytest
 
@@ -68,18 +70,39 @@ def test_what_is_published_by_whip_is_watched_by_whep(server, room, codec):
     assert abs(frequency - TONE_HZ) < 30
 
 
+def participants(server, room):
+    """The ids of everybody in the room by name, as somebody who joins for a moment is told."""
+    joined = ask("POST", f"{server.url}/rooms/{room}/participants", '{"name": "Eve"}', {"Content-Type": "application/json"})
+    token = json.loads(joined.body)["token"]
+    with urllib.request.urlopen(f"{server.url}{joined.headers['Location']}/events?token={token}", timeout=10) as stream:
+        data = next(line for line in stream if line.startswith(b"data: "))
+    ask("DELETE", server.url + joined.headers["Location"], headers={"Authorization": f"Bearer {token}"})
+    return {one["name"]: one["id"] for one in json.loads(data.removeprefix(b"data: "))["participants"]}
+
+
 def test_one_participant_can_be_watched_among_several(server, room):
+    heights = {"Tall": 240, "Low": 120}
+
+    async def height_of(name, identifier):
+        viewer = await watch(server, room, "VP8", participant=identifier)
+        frame = await asyncio.wait_for(track_of(viewer, "video").recv(), 20)
+        await viewer.end()
+        return frame.height
+
     async def scenario():
-        first = await publish(server, room, "VP8", name="First")
-        second = await publish(server, room, "VP8", name="Second")
+        publishers = [await publish(server, room, "VP8", name=name, height=height) for name, height in heights.items()]
+        identifiers = await asyncio.to_thread(participants, server, room)
+        seen = {name: await height_of(name, identifiers[name]) for name in heights}
         unknown = await asyncio.to_thread(
             ask, "POST", f"{server.url}/rooms/{room}/whep?participant=nobody", "v=0\r\n", {"Content-Type": "application/sdp"}
         )
-        assert unknown.status == 404
-        await first.end()
-        await second.end()
+        for publisher in publishers:
+            await publisher.end()
+        return seen, unknown
 
-    asyncio.run(scenario())
+    seen, unknown = asyncio.run(scenario())
+    assert seen == heights
+    assert unknown.status == 404
 
 
 def test_a_browser_sees_who_publishes_by_whip(server, room, chromium):

@@ -23,13 +23,14 @@ SAMPLE_RATE = 48_000
 class MovingBar(VideoStreamTrack):
     """A bright bar that moves by eight pixels a frame over a dark ground."""
 
-    def __init__(self):
+    def __init__(self, height=HEIGHT):
         super().__init__()
+        self._height = height
         self._count = 0
 
     async def recv(self):
         pts, time_base = await self.next_timestamp()
-        frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
+        frame = VideoFrame(WIDTH, self._height, "yuv420p")
         for index, plane in enumerate(frame.planes):
             stride, height = plane.line_size, plane.height
             if index == 0:
@@ -117,10 +118,10 @@ def _prefer(transceiver, codec):
     transceiver.setCodecPreferences(wanted)
 
 
-async def publish(server, room, codec, name="Aio"):
+async def publish(server, room, codec, name="Aio", height=HEIGHT):
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver(Tone(), direction="sendonly")
-    _prefer(connection.addTransceiver(MovingBar(), direction="sendonly"), codec)
+    _prefer(connection.addTransceiver(MovingBar(height), direction="sendonly"), codec)
     return await _start(server, connection, f"/rooms/{room}/whip?name={name}")
 
 

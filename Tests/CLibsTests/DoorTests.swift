@@ -25,9 +25,9 @@ struct DoorTests {
     #expect(OpenSSL_version_num() >= 0x3000_0000)
   }
 
-  @Test("libsrtp2 starts and has AES-GCM")
+  @Test("libsrtp2 tells its version and has AES-GCM")
   func srtp() {
-    #expect(srtp_init() == srtp_err_status_ok)
+    // Not started here: it starts once for a process, and the protector's tests, which may run in this one, do that.
     #expect(srtp_get_version() >> 24 == 2)
     var policy = srtp_policy_t()
     srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp)

@@ -87,11 +87,4 @@ struct SystemTests {
     #expect(local.isLoopback)
     #expect(!local.isLinkLocal)
   }
-
-  @Test("Numeric hosts are read, names are not", arguments: [
-    ("127.0.0.1", loopback), ("::1", loopback6), ("localhost", nil), ("", nil), ("1.2.3", nil),
-  ] as [(String, SocketAddress?)])
-  func numericHost(text: String, expected: SocketAddress?) {
-    #expect(SocketAddress(numericHost: text, port: 0) == expected)
-  }
 }

@@ -78,7 +78,8 @@ struct ExtensionTests {
     #expect(try Self.elements(bytes) == [[1], [255, 0xAA, 0xBB], [15] + (1...17).map { UInt8($0) }])
   }
 
-  @Test("Identifier 15, and identifier 0 with a length, end a one-byte extension; what came before stands", arguments: ["F0 11", "01 11 22"])
+  @Test(
+    "Identifier 15, and identifier 0 with a length, end a one-byte extension; what came before stands", arguments: ["F0 11", "01 11 22"])
   func reserved(tail: String) throws {
     #expect(try Self.elements(Self.packet("BE DE", "10 AA \(tail) 20 BB")) == [[1, 0xAA]])
   }

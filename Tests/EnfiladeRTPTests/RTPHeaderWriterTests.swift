@@ -63,8 +63,8 @@ struct RTPHeaderWriterTests {
           90 E1 AB CD  11 11 11 11  01 02 03 04
           BE DE 00 03
           91 61 62         ; mid "ab"
-          72 55 66 77      ; abs-send-time
           81 12 34         ; transport-wide sequence number
+          72 55 66 77      ; abs-send-time
           00 00
           """))
     header.carriesMID = false
@@ -83,7 +83,8 @@ struct RTPHeaderWriterTests {
     header.carriesMID = true
     header.transportSequenceNumber = 99
     let extensions = try Self.sourceExtensions()
-    let bytes = try #require(writing(128) { RTPHeaderWriter.write(header, plan: plan, copying: extensions, from: Self.source.rawBytes, into: &$0) })
+    let bytes = try #require(
+      writing(128) { RTPHeaderWriter.write(header, plan: plan, copying: extensions, from: Self.source.rawBytes, into: &$0) })
     let view = try RTPPacketView.parse(bytes.rawBytes).get()
     #expect(view.headerByteCount == bytes.count)
     let found = RTPExtensions(view, in: bytes.rawBytes, map: plan.map)
@@ -98,7 +99,9 @@ struct RTPHeaderWriterTests {
     #expect(!found.present.contains(.rid))
   }
 
-  @Test("A dependency descriptor can be replaced, and then may need the two-byte form", arguments: [(true, 20), (false, 20), (false, 16), (true, 0)])
+  @Test(
+    "A dependency descriptor can be replaced, and then may need the two-byte form",
+    arguments: [(true, 20), (false, 20), (false, 16), (true, 0)])
   func descriptor(allowsMixed: Bool, byteCount: Int) throws {
     let plan = ExtensionPlan(map: ExtensionMap([.dependencyDescriptor: 8, .audioLevel: 2]), allowsMixed: allowsMixed)
     let descriptor = (0..<byteCount).map { UInt8($0) }
@@ -139,7 +142,8 @@ struct RTPHeaderWriterTests {
       writing(128) { RTPHeaderWriter.write(Self.header, plan: plan, copying: extensions, from: Self.source.rawBytes, into: &$0) })
     for length in 0..<whole.count {
       #expect(
-        writing(length) { RTPHeaderWriter.write(Self.header, plan: plan, copying: extensions, from: Self.source.rawBytes, into: &$0) } == nil)
+        writing(length) { RTPHeaderWriter.write(Self.header, plan: plan, copying: extensions, from: Self.source.rawBytes, into: &$0) }
+          == nil)
     }
     #expect(
       writing(whole.count) { RTPHeaderWriter.write(Self.header, plan: plan, copying: extensions, from: Self.source.rawBytes, into: &$0) }

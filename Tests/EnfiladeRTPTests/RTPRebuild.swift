@@ -85,6 +85,15 @@ func violation(ofPayload payload: RawSpan) -> String? {
     }
     if count != redundancy.blockCount || end != payload.byteCount { return "\(count) blocks to \(end) in \(payload.byteCount) bytes" }
   }
+  // As a key frame's descriptor, as a later frame's, and as the one after it.
+  var dependencies = DependencyDescriptorReader()
+  for start in 0...min(2, payload.byteCount) {
+    let before = dependencies.structure
+    if case .failure = dependencies.read(payload.extracting(start..<payload.byteCount)), dependencies.structure != before {
+      return "a descriptor that was refused changed the structure"
+    }
+    if let structure = dependencies.structure, structure.templates.isEmpty { return "a structure without templates" }
+  }
   if let original = RetransmissionPayload.originalPayload(payload), original.byteCount + 2 != payload.byteCount {
     return "a retransmission of \(original.byteCount) in \(payload.byteCount) bytes"
   }

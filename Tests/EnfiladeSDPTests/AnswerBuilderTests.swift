@@ -35,7 +35,8 @@ struct AnswerBuilderTests {
       }
       accepted += given.mid.map { [$0] } ?? []
       #expect(given.direction == asked.direction.reversed)
-      #expect(given.codecs.allSatisfy { codec in asked.codec(codec.payloadType)?.encodingName.lowercased() == codec.encodingName.lowercased() })
+      #expect(
+        given.codecs.allSatisfy { codec in asked.codec(codec.payloadType)?.encodingName.lowercased() == codec.encodingName.lowercased() })
       #expect(given.extensions.allSatisfy { map in asked.extensions.contains { $0.id == map.id && $0.uri == map.uri } })
       #expect(given.simulcast?.receive.map { $0[0] } ?? [] == asked.sendEncodings)
       #expect(given.sources.isEmpty == !asked.direction.receives)
@@ -106,10 +107,14 @@ struct AnswerBuilderTests {
     func expect(_ error: AnswerError, sourceLocation: SourceLocation = #_sourceLocation, _ change: (inout AcceptedSection) -> Void) {
       var section = video
       change(&section)
-      #expect(throws: error, sourceLocation: sourceLocation) { try AnswerPolicy.builder.answer(to: offer, [good[0], .accepted(section), good[2]]) }
+      #expect(throws: error, sourceLocation: sourceLocation) {
+        try AnswerPolicy.builder.answer(to: offer, [good[0], .accepted(section), good[2]])
+      }
     }
     #expect(throws: AnswerError.decisionCount(1, sections: 3)) { try AnswerPolicy.builder.answer(to: offer, [good[0]]) }
-    #expect(throws: AnswerError.refused(section: 2, .unsupportedKind)) { try AnswerPolicy.builder.answer(to: offer, [good[0], good[1], good[1]]) }
+    #expect(throws: AnswerError.refused(section: 2, .unsupportedKind)) {
+      try AnswerPolicy.builder.answer(to: offer, [good[0], good[1], good[1]])
+    }
     expect(.noCodec(section: 1)) { $0.codecs = [] }
     expect(.codecNotOffered(section: 1, 1)) { $0.codecs[0].payloadType = PayloadType(1) }
     expect(.codecNotOffered(section: 1, 2)) { $0.codecs[0].retransmission = PayloadType(2) }

@@ -130,14 +130,18 @@ struct CodecNegotiationTests {
   func retransmission() throws {
     let section = try section(
       "video", "96 97 98 99",
-      ["a=rtpmap:96 VP8/90000", "a=rtpmap:97 rtx/48000", "a=fmtp:97 apt=96", "a=rtpmap:98 rtx/90000", "a=rtpmap:99 RTX/90000", "a=fmtp:99 rtx-time=200;apt=96"])
+      [
+        "a=rtpmap:96 VP8/90000", "a=rtpmap:97 rtx/48000", "a=fmtp:97 apt=96", "a=rtpmap:98 rtx/90000", "a=rtpmap:99 RTX/90000",
+        "a=fmtp:99 rtx-time=200;apt=96",
+      ])
     #expect(CodecPreferences.forwarding.accept(section).map(\.retransmission) == [PayloadType(99)])
   }
 
   @Test("Feedback for every payload type counts for each (RFC 4585 §4.2)")
   func wildcardFeedback() throws {
     let section = try section(
-      "video", "96", ["a=rtpmap:96 VP8/90000", "a=rtcp-fb:* nack", "a=rtcp-fb:96 nack pli", "a=rtcp-fb:96 nack", "a=rtcp-fb:* transport-cc"])
+      "video", "96",
+      ["a=rtpmap:96 VP8/90000", "a=rtcp-fb:* nack", "a=rtcp-fb:96 nack pli", "a=rtcp-fb:96 nack", "a=rtcp-fb:* transport-cc"])
     #expect(CodecPreferences.forwarding.accept(section)[0].feedback.map(\.text) == ["nack pli", "nack", "transport-cc"])
   }
 }

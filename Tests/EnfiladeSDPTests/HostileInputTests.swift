@@ -31,7 +31,8 @@ struct HostileInputTests {
     }
   }
 
-  @Test("A fragment, cut at every length and flipped at every bit", arguments: [TrickleFragmentTests.candidates, TrickleFragmentTests.restart])
+  @Test(
+    "A fragment, cut at every length and flipped at every bit", arguments: [TrickleFragmentTests.candidates, TrickleFragmentTests.restart])
   func fragments(lines: [String]) {
     var bytes = Array(lines.map { $0 + "\r\n" }.joined().utf8)
     for length in 0..<bytes.count { Self.check(Array(bytes[..<length])) }

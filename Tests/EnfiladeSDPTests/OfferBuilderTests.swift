@@ -67,7 +67,8 @@ struct OfferBuilderTests {
 
   @Test("An offer that could not be read is not built")
   func errors() {
-    func expect(_ error: OfferBuildError, sourceLocation: SourceLocation = #_sourceLocation, _ change: (inout OfferBuilder.Section) -> Void) {
+    func expect(_ error: OfferBuildError, sourceLocation: SourceLocation = #_sourceLocation, _ change: (inout OfferBuilder.Section) -> Void)
+    {
       var section = video
       change(&section)
       #expect(throws: error, sourceLocation: sourceLocation) { try builder([audio, section]).offer() }

@@ -76,7 +76,10 @@ struct OfferTests {
 
   @Test("An encoding without its rid line is void, and of alternatives the first counts (RFC 8853 §5.2)")
   func alternatives() throws {
-    let lines = MinimalOffer.lines + ["a=rid:a send", "a=rid:b send", "a=rid:b send pt=96", "a=rid:c recv", "a=rid:! send", "a=simulcast:send x,b;b,a;a;c;y"]
+    let lines =
+      MinimalOffer.lines + [
+        "a=rid:a send", "a=rid:b send", "a=rid:b send pt=96", "a=rid:c recv", "a=rid:! send", "a=simulcast:send x,b;b,a;a;c;y",
+      ]
     #expect(try Offer(parsing: MinimalOffer.text(lines)).sections[1].sendEncodings == [.init("b"), .init("a")])
   }
 
@@ -134,7 +137,8 @@ struct OfferTests {
 
   @Test(
     "We are passive unless the client insists (RFC 8842 §5.3, RFC 4145 §4)",
-    arguments: [("actpass", SDPAttribute.Setup.passive), ("active", .passive), ("passive", .active), (nil, .passive)] as [(String?, SDPAttribute.Setup)])
+    arguments: [("actpass", SDPAttribute.Setup.passive), ("active", .passive), ("passive", .active), (nil, .passive)]
+      as [(String?, SDPAttribute.Setup)])
   func setup(offered: String?, answered: SDPAttribute.Setup) throws {
     let text = MinimalOffer.replacing("a=setup:actpass", with: offered.map { "a=setup:\($0)" })
     #expect(try Offer(parsing: text).answerSetup == answered)
@@ -152,7 +156,9 @@ struct OfferTests {
     expect(without("a=group:BUNDLE 0 1"), .noBundle)
     expect(MinimalOffer.replacing("a=mid:1", with: "a=mid:0"), .duplicateMID("0"))
     expect(without("a=mid:1"), .unknownMIDInBundle("1"))
-    expect(MinimalOffer.replacing("a=group:BUNDLE 0 1", with: "a=group:BUNDLE 0").replacingFirst("a=mid:1\r\n", with: ""), .missingMID(section: 1))
+    expect(
+      MinimalOffer.replacing("a=group:BUNDLE 0 1", with: "a=group:BUNDLE 0").replacingFirst("a=mid:1\r\n", with: ""),
+      .missingMID(section: 1))
     expect(without("a=rtcp-mux"), .noRTCPMux(section: 0))
     expect(without("a=ice-pwd:0123456789abcdefghijkl"), .missingICECredentials(section: 0))
     expect(without("a=ice-ufrag:abcd"), .missingICECredentials(section: 0))
@@ -165,12 +171,18 @@ struct OfferTests {
     expect(
       MinimalOffer.text(MinimalOffer.session + ["a=ice-ufrag:x", "a=group:BUNDLE 0 1"] + MinimalOffer.audio),
       .syntax(SDPError(line: 5, reason: .malformedAttribute("ice-ufrag"))))
-    expect(MinimalOffer.replacing("m=audio 9 UDP/TLS/RTP/SAVPF 111", with: "m=audio 9 UDP/TLS/RTP/SAVPF opus"), .malformedFormat(section: 0, "opus"))
-    expect(MinimalOffer.replacing("m=audio 9 UDP/TLS/RTP/SAVPF 111", with: "m=audio 9 UDP/TLS/RTP/SAVPF 128"), .malformedFormat(section: 0, "128"))
+    expect(
+      MinimalOffer.replacing("m=audio 9 UDP/TLS/RTP/SAVPF 111", with: "m=audio 9 UDP/TLS/RTP/SAVPF opus"),
+      .malformedFormat(section: 0, "opus"))
+    expect(
+      MinimalOffer.replacing("m=audio 9 UDP/TLS/RTP/SAVPF 111", with: "m=audio 9 UDP/TLS/RTP/SAVPF 128"),
+      .malformedFormat(section: 0, "128"))
     let collision = ["m=video 9 UDP/TLS/RTP/SAVPF 111", "a=mid:1", "a=rtpmap:111 VP8/90000", "a=rtcp-mux"]
     expect(MinimalOffer.text(Array(lines.dropLast(MinimalOffer.video.count)) + collision), .payloadTypeCollision(111))
     expect(MinimalOffer.text(lines + ["a=extmap:1 urn:a", "a=extmap:1 urn:b"]), .extensionCollision(1))
-    #expect(throws: Never.self) { try Offer(parsing: MinimalOffer.text(lines + ["a=extmap:1 urn:a", "a=extmap:4096 urn:b", "a=extmap:4096 urn:c"])) }
+    #expect(throws: Never.self) {
+      try Offer(parsing: MinimalOffer.text(lines + ["a=extmap:1 urn:a", "a=extmap:4096 urn:b", "a=extmap:4096 urn:c"]))
+    }
   }
 
   @Test("Sections may share a payload type for one codec, though its hints differ (RFC 9143 §9.1)")
@@ -214,7 +226,8 @@ struct OfferTests {
 
   @Test("A candidate that is not understood is skipped (RFC 8839 §5.1)")
   func strangeCandidate() throws {
-    let offer = try Offer(parsing: MinimalOffer.text(MinimalOffer.lines + ["a=candidate:nonsense", "a=candidate:1 1 udp 1 192.0.2.1 9 typ host"]))
+    let offer = try Offer(
+      parsing: MinimalOffer.text(MinimalOffer.lines + ["a=candidate:nonsense", "a=candidate:1 1 udp 1 192.0.2.1 9 typ host"]))
     #expect(offer.sections[1].transport.candidates.count == 1)
   }
 }

@@ -22,7 +22,9 @@ func violation(ofSDP bytes: [UInt8]) -> String? {
   do {
     let answer = try AnswerPolicy.answer(offer)
     let read = try Answer(answer, offerSectionCount: offer.sections.count)
-    guard zip(read.sections, offer.sections).allSatisfy({ $0.kind == $1.kind && $0.mid == $1.mid }) else { return "An answer does not fit." }
+    guard zip(read.sections, offer.sections).allSatisfy({ $0.kind == $1.kind && $0.mid == $1.mid }) else {
+      return "An answer does not fit."
+    }
     return nil
   } catch {
     return "An offer that was read is not answered: \(error)"

@@ -12,7 +12,8 @@ struct TrickleFragmentTests {
   ]
   /// After RFC 9725 §4.3.3: a restart, answered by a lite server.
   static let restart = [
-    "a=ice-ufrag:289b31b754eaa438", "a=ice-pwd:0b66f472495ef0ccac7bda653ab6be49ea13114472a5d10a", "a=ice-options:trickle ice2", "a=ice-lite",
+    "a=ice-ufrag:289b31b754eaa438", "a=ice-pwd:0b66f472495ef0ccac7bda653ab6be49ea13114472a5d10a", "a=ice-options:trickle ice2",
+    "a=ice-lite",
     "a=group:BUNDLE 0 1", "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:0", "a=candidate:1 1 udp 2130706431 198.51.100.1 39132 typ host",
     "a=end-of-candidates",
   ]

@@ -1,5 +1,6 @@
 // Receiver and sender counts against the arithmetic of RFC 3550.
 
+import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeWire
 import Testing
@@ -22,7 +23,7 @@ struct ReceptionStatisticsTests {
   @Test("Nothing received is nothing lost")
   func empty() {
     var statistics = ReceptionStatistics(clockRate: 90_000)
-    let report = statistics.makeReport(at: .zero)
+    let report = statistics.makeReport(of: SSRC(1), at: .zero)
     #expect(report.fractionLost == 0 && report.cumulativeLost == 0 && report.jitter == 0)
     #expect(report.lastSenderReport == 0 && report.delaySinceLastSenderReport == 0)
   }
@@ -30,7 +31,7 @@ struct ReceptionStatisticsTests {
   @Test("Every fourth packet lost is a fraction of 64/256")
   func fraction() {
     var statistics = statistics((0..<400).filter { $0 % 4 != 2 })
-    let report = statistics.makeReport(at: milliseconds(8_000))
+    let report = statistics.makeReport(of: SSRC(1), at: milliseconds(8_000))
     #expect(report.fractionLost == 64)
     #expect(report.cumulativeLost == 100)
     #expect(report.extendedHighestSequenceNumber == 399)
@@ -40,13 +41,13 @@ struct ReceptionStatisticsTests {
   @Test("The fraction covers the interval since the last report, the total the whole life")
   func interval() {
     var statistics = statistics((0..<100).filter { $0 < 50 || $0 >= 60 })
-    #expect(statistics.makeReport(at: milliseconds(2_000)).fractionLost == 25)
+    #expect(statistics.makeReport(of: SSRC(1), at: milliseconds(2_000)).fractionLost == 25)
     for number in 100..<200 {
       statistics.handlePacket(
         ExtendedSequenceNumber(Int64(number)), timestamp: RTPTimestamp(UInt32(number * 960)), byteCount: 1,
         at: milliseconds(Int64(number) * 20))
     }
-    let second = statistics.makeReport(at: milliseconds(4_000))
+    let second = statistics.makeReport(of: SSRC(1), at: milliseconds(4_000))
     #expect(second.fractionLost == 0)
     #expect(second.cumulativeLost == 10)
   }
@@ -54,7 +55,7 @@ struct ReceptionStatisticsTests {
   @Test("Duplicates make the cumulative loss negative and the fraction zero")
   func duplicates() {
     var statistics = statistics((0..<10).flatMap { [$0, $0] })
-    let report = statistics.makeReport(at: milliseconds(200))
+    let report = statistics.makeReport(of: SSRC(1), at: milliseconds(200))
     #expect(report.fractionLost == 0)
     #expect(report.cumulativeLost == -10)
   }
@@ -62,19 +63,19 @@ struct ReceptionStatisticsTests {
   @Test("Everything but one packet in 1000 lost saturates the fraction at 255")
   func fractionSaturates() {
     var statistics = statistics(stride(from: 0, to: 20_000, by: 1000))
-    #expect(statistics.makeReport(at: milliseconds(400_000)).fractionLost == 255)
+    #expect(statistics.makeReport(of: SSRC(1), at: milliseconds(400_000)).fractionLost == 255)
   }
 
   @Test("The cumulative loss saturates at 24 bits, signed (RFC 3550 §6.4.1)")
   func cumulativeSaturates() {
     var statistics = statistics(stride(from: 0, to: 9_000_000, by: 2_900))
-    #expect(statistics.makeReport(at: milliseconds(0)).cumulativeLost == 0x7F_FFFF)
+    #expect(statistics.makeReport(of: SSRC(1), at: milliseconds(0)).cumulativeLost == 0x7F_FFFF)
   }
 
   @Test("Cycles stand above the sequence number after a wrap", arguments: [65_535, 65_536, 65_537, 131_071, 131_072])
   func wrap(last: Int) {
     var statistics = statistics((last - 50)...last)
-    let report = statistics.makeReport(at: .zero)
+    let report = statistics.makeReport(of: SSRC(1), at: .zero)
     #expect(report.extendedHighestSequenceNumber == UInt32(last))
     #expect(report.cumulativeLost == 0)
   }
@@ -82,7 +83,7 @@ struct ReceptionStatisticsTests {
   @Test("Late packets fill their gap; the highest number stays")
   func reordering() {
     var statistics = statistics([0, 1, 5, 3, 2, 4, 6])
-    let report = statistics.makeReport(at: milliseconds(120))
+    let report = statistics.makeReport(of: SSRC(1), at: milliseconds(120))
     #expect(report.cumulativeLost == 0)
     #expect(report.extendedHighestSequenceNumber == 6)
   }
@@ -90,11 +91,11 @@ struct ReceptionStatisticsTests {
   @Test("A jump is not believed until the next number confirms it (RFC 3550 A.1)")
   func restart() {
     var once = statistics([0, 1, 2, 10_000, 3, 4])
-    #expect(once.makeReport(at: .zero).extendedHighestSequenceNumber == 4)
+    #expect(once.makeReport(of: SSRC(1), at: .zero).extendedHighestSequenceNumber == 4)
     #expect(once.restartCount == 0)
 
     var twice = statistics([0, 1, 2, 10_000, 10_001])
-    let report = twice.makeReport(at: .zero)
+    let report = twice.makeReport(of: SSRC(1), at: .zero)
     #expect(twice.restartCount == 1)
     #expect(report.extendedHighestSequenceNumber == 10_001)
     #expect(report.cumulativeLost == 0)
@@ -138,7 +139,7 @@ struct ReceptionStatisticsTests {
   func delaySinceLast() {
     var statistics = ReceptionStatistics(clockRate: 90_000)
     statistics.handleSenderReport(ntp: NTPTimestamp(rawValue: 0xB44D_B705_2000_0000), at: milliseconds(1_000))
-    let report = statistics.makeReport(at: milliseconds(6_250))
+    let report = statistics.makeReport(of: SSRC(1), at: milliseconds(6_250))
     #expect(report.lastSenderReport == 0xB705_2000)
     #expect(report.delaySinceLastSenderReport == 0x0005_4000)
   }
@@ -153,9 +154,9 @@ struct ReceptionStatisticsTests {
 
 @Suite("SenderStatistics")
 struct SenderStatisticsTests {
-  private func report(lastSenderReport: UInt32, delay: UInt32) -> ReceptionReport {
-    ReceptionReport(
-      fractionLost: 0, cumulativeLost: 0, extendedHighestSequenceNumber: 0, jitter: 0, lastSenderReport: lastSenderReport,
+  private func report(lastSenderReport: UInt32, delay: UInt32) -> ReportBlock {
+    ReportBlock(
+      ssrc: SSRC(1), fractionLost: 0, cumulativeLost: 0, extendedHighestSequenceNumber: 0, jitter: 0, lastSenderReport: lastSenderReport,
       delaySinceLastSenderReport: delay)
   }
 
@@ -207,13 +208,13 @@ struct SenderStatisticsTests {
   func information() {
     var statistics = SenderStatistics()
     for _ in 0..<3 { statistics.handleSent(payloadByteCount: 1_500_000_000, at: .zero) }
-    let first = statistics.makeInformation(ntp: NTPTimestamp(rawValue: 500), timestamp: RTPTimestamp(5))
+    let first = statistics.makeInformation(of: SSRC(1), ntp: NTPTimestamp(rawValue: 500), timestamp: RTPTimestamp(5))
     #expect(first.packetCount == 3)
     #expect(first.octetCount == UInt32(truncatingIfNeeded: 4_500_000_000 as Int64))
-    let second = statistics.makeInformation(ntp: NTPTimestamp(rawValue: 400), timestamp: RTPTimestamp(UInt32.max))
+    let second = statistics.makeInformation(of: SSRC(1), ntp: NTPTimestamp(rawValue: 400), timestamp: RTPTimestamp(UInt32.max))
     #expect(second.ntp == first.ntp)
-    #expect(second.timestamp == first.timestamp)
-    let third = statistics.makeInformation(ntp: NTPTimestamp(rawValue: 600), timestamp: RTPTimestamp(6))
-    #expect(third.timestamp == RTPTimestamp(6))
+    #expect(second.rtpTimestamp == first.rtpTimestamp)
+    let third = statistics.makeInformation(of: SSRC(1), ntp: NTPTimestamp(rawValue: 600), timestamp: RTPTimestamp(6))
+    #expect(third.rtpTimestamp == RTPTimestamp(6))
   }
 }

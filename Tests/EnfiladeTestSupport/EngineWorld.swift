@@ -4,7 +4,7 @@
 package import EnfiladeEngine
 import EnfiladeRTP
 import EnfiladeSTUN
-package import EnfiladeTransport
+import EnfiladeTransport
 package import EnfiladeWire
 
 /// A world from a seed: run twice, it is the same twice.

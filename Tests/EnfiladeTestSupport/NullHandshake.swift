@@ -143,9 +143,10 @@ package final class NullHandshakeFactory: HandshakeFactory {
   private var random: SeededRandom
 
   package init(seed: UInt64, profile: SRTPProfile = .aeadAES128GCM) {
-    random = SeededRandom(seed: seed)
-    self.profile = profile
+    var random = SeededRandom(seed: seed)
     let digest = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
+    self.random = random
+    self.profile = profile
     localFingerprint = CertificateFingerprint(algorithm: "sha-256", digest: digest)
   }
 

@@ -2,7 +2,7 @@
 // it keeps: a wrong session, a flipped bit, a wrong rollover counter or a second copy does not pass (RFC 3711 §3.3).
 
 package import EnfiladeTransport
-package import EnfiladeWire
+import EnfiladeWire
 
 /// A protector for tests and simulations.
 package final class NullProtector: PacketProtector {
@@ -10,7 +10,7 @@ package final class NullProtector: PacketProtector {
   private struct Window {
     static let width: Int64 = 1024
     var unwrapper = SequenceUnwrapper()
-    var newest: Int64 = .min
+    var newest: Int64 = -1
     var seen: Set<Int64> = []
 
     func verdict(on index: Int64) -> ProtectionOutcome {
@@ -181,39 +181,5 @@ package final class NullProtector: PacketProtector {
   private static func holds(_ tag: UInt64, at place: UnsafeRawPointer, byteCount: Int) -> Bool {
     for position in 0..<byteCount where place.load(fromByteOffset: position, as: UInt8.self) != byte(tag, position) { return false }
     return true
-  }
-}
-
-extension NullProtector {
-  /// One packet, for peers that are not in a hurry.
-  package func protect(
-    _ packet: [UInt8], headerByteCount: Int, ssrc: SSRC = SSRC(0), index: ExtendedSequenceNumber = ExtendedSequenceNumber(0), isRTCP: Bool,
-    session: ProtectorSession
-  ) -> [UInt8]? {
-    var bytes = packet + [UInt8](repeating: 0, count: 32)
-    let result: UInt16? = bytes.withUnsafeMutableBytes { buffer in
-      var job = ProtectJob(
-        session: session, isRTCP: isRTCP, headerByteCount: headerByteCount, payloadByteCount: packet.count - headerByteCount, ssrc: ssrc,
-        index: index, payload: UnsafeRawPointer(buffer.baseAddress! + headerByteCount), destination: buffer.baseAddress!)
-      protect(&job)
-      return job.outcome == .done ? job.resultByteCount : nil
-    }
-    return result.map { Array(bytes.prefix(Int($0))) }
-  }
-
-  /// One packet back.
-  package func unprotect(
-    _ packet: [UInt8], isRTCP: Bool, session: ProtectorSession
-  ) -> (outcome: ProtectionOutcome, bytes: [UInt8], index: ExtendedSequenceNumber) {
-    guard !packet.isEmpty, packet.count <= Int(UInt16.max) else { return (.malformed, [], ExtendedSequenceNumber(0)) }
-    var bytes = packet
-    return bytes.withUnsafeMutableBytes { buffer in
-      var job = UnprotectJob(
-        session: session, isRTCP: isRTCP, source: UnsafeRawPointer(buffer.baseAddress!), sourceByteCount: buffer.count,
-        destination: buffer.baseAddress!, capacity: buffer.count)
-      unprotect(&job)
-      guard job.outcome == .done else { return (job.outcome, [], job.index) }
-      return (.done, Array(buffer.prefix(Int(job.resultByteCount))), job.index)
-    }
   }
 }

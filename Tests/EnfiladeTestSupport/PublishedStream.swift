@@ -84,6 +84,17 @@ package struct TaggedPacket: Sendable {
   package var timestamp: UInt32
   package var captured: Instant
   package var isKeyframeStart: Bool
+
+  package init(
+    publication: PublicationKey, ssrc: SSRC, index: ExtendedSequenceNumber, timestamp: UInt32, captured: Instant, isKeyframeStart: Bool
+  ) {
+    self.publication = publication
+    self.ssrc = ssrc
+    self.index = index
+    self.timestamp = timestamp
+    self.captured = captured
+    self.isKeyframeStart = isKeyframeStart
+  }
 }
 
 /// What a scripted peer has received on one SSRC.

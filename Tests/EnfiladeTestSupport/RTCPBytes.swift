@@ -34,8 +34,8 @@ package enum ReceivedRTCP: Hashable, Sendable {
     case .sourceDescription(let description):
       var names: [SSRC: String] = [:]
       var items = description.items()
-      while let item = items.next() where item.type == SourceDescriptionItem.cname {
-        names[item.ssrc] = String(decoding: item.text.copyToArray(), as: UTF8.self)
+      while let item = items.next() {
+        if item.type == SourceDescriptionItem.cname { names[item.ssrc] = String(decoding: item.text.copyToArray(), as: UTF8.self) }
       }
       self = .sourceDescription(names)
     case .goodbye(let goodbye):

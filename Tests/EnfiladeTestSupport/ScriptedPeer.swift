@@ -196,10 +196,11 @@ package final class ScriptedPeer {
   /// A connectivity or consent check.
   package func check(nominates: Bool) -> [UInt8] {
     let transaction = STUNTransactionID(using: &random)
+    let (theirs, ours, key) = (engineCredentials.ufrag, credentials.ufrag, engineCredentials.key)
     return [UInt8].writing(capacity: 256) { writer in
       STUNComposer.bindingRequest(
-        transaction, receiverUfrag: engineCredentials.ufrag.rawBytes, senderUfrag: credentials.ufrag.rawBytes, priority: 1_862_270_975,
-        role: .controlling(tieBreaker: 7), useCandidate: nominates, key: engineCredentials.key, into: &writer)
+        transaction, receiverUfrag: theirs.rawBytes, senderUfrag: ours.rawBytes, priority: 1_862_270_975,
+        role: .controlling(tieBreaker: 7), useCandidate: nominates, key: key, into: &writer)
     }!
   }
 

@@ -181,5 +181,5 @@ package func parseEndpoint(_ text: String) -> SocketAddress? {
   } else if host.contains(":") {
     return nil
   }
-  return SocketAddress(numericHost: String(host), port: port)
+  return SocketAddress(host: host, port: port)
 }

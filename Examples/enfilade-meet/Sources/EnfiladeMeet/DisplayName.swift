@@ -1,12 +1,12 @@
 // The name that a person types when joining, as the others will read it.
 
 /// A participant's name: 1 to 64 characters without line breaks and other controls, spaces trimmed.
-struct DisplayName: LosslessStringConvertible, Sendable {
-  static let maximumLength = 64
+package struct DisplayName: LosslessStringConvertible, Sendable {
+  package static let maximumLength = 64
 
-  let description: String
+  package let description: String
 
-  init?(_ typed: String) {
+  package init?(_ typed: String) {
     var name = Substring(typed)
     while let first = name.first, first.isWhitespace { name.removeFirst() }
     while let last = name.last, last.isWhitespace { name.removeLast() }

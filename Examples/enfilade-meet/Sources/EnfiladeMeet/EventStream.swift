@@ -49,7 +49,9 @@ struct EventStream: Sendable {
     }
   }
 
-  /// One event. JSON as written here has no line breaks, so one `data` line holds it.
+  /// One event.
+  ///
+  /// JSON as written here has no line breaks, so one `data` line holds it.
   private static func text(id: String?, signal: Signal) -> String {
     (id.map { "id: \($0)\n" } ?? "") + "event: \(signal.name)\ndata: \(signal.data)\n\n"
   }

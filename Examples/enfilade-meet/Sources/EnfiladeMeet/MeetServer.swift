@@ -6,7 +6,7 @@ package import Logging
 import NIOCore
 
 /// Builds the HTTP application around an engine.
-public enum MeetServer {
+package enum MeetServer {
   /// The application: the page, the rooms, WHIP and WHEP.
   ///
   /// - Parameters:

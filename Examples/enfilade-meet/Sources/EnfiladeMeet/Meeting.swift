@@ -34,7 +34,9 @@ actor Meeting {
     self.journal = Journal(epoch: Token().description)
   }
 
-  /// Starts to follow the engine's events. To be called once, before anybody joins.
+  /// Starts to follow the engine's events.
+  ///
+  /// To be called once, before anybody joins.
   func follow() {
     precondition(following == nil, "A meeting follows its room once.")
     let events = room.events.makeAsyncIterator()
@@ -120,7 +122,9 @@ actor Meeting {
     return members[index].entityTag
   }
 
-  /// Takes somebody out of the room. Takes effect in the engine before it returns.
+  /// Takes somebody out of the room.
+  ///
+  /// Takes effect in the engine before it returns.
   func remove(_ id: ParticipantID, reason: String) async {
     guard let index = index(of: id) else { return }
     let member = members.remove(at: index)
@@ -198,7 +202,7 @@ actor Meeting {
     case .participantLeft(let id, let reason):
       guard let index = index(of: id) else { return }
       members.remove(at: index)
-      write(.participantLeft(id, reason: "\(reason)"))
+      write(.participantLeft(id, reason: reason.signalName))
     case .publicationStarted(let publication):
       guard let index = index(of: publication.participant) else { return }
       members[index].publications.removeAll { $0.id == publication.id }
@@ -238,7 +242,9 @@ actor Meeting {
 
   // MARK: Housekeeping
 
-  /// Removes who is gone. Returns true, once, when the meeting has been empty for so long that it is over.
+  /// Removes who is gone.
+  ///
+  /// Returns true, once, when the meeting has been empty for so long that it is over.
   func tidy(at now: ContinuousClock.Instant) async -> Bool {
     for index in members.indices {
       if members[index].isPresent {

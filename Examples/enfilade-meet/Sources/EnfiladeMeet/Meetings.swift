@@ -33,7 +33,8 @@ actor Meetings: Service {
   /// Lets somebody into the room of this name, which is opened if need be.
   ///
   /// - Throws: `Problem` 503 if the room or the server is full.
-  func admit(to name: RoomName, as displayName: DisplayName, role: Role, subscribing: SubscriptionPolicy) async throws -> (Meeting, Member) {
+  func admit(to name: RoomName, as displayName: DisplayName, role: Role, subscribing: SubscriptionPolicy) async throws -> (Meeting, Member)
+  {
     // A meeting can end between being found and being entered; then there is a new one to enter, and so on at most a few times.
     for _ in 0..<5 {
       let meeting = try await open(name)

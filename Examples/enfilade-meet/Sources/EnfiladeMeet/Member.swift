@@ -14,7 +14,9 @@ struct Member: Sendable {
   var publications: [Publication] = []
   var slots: [(mid: String, publication: Publication?)] = []
   var receiversWanted: WantedReceivers?
-  /// How many event streams are open. More than one for a moment, when a page reconnects before the old stream was seen to close.
+  /// How many event streams are open.
+  ///
+  /// More than one for a moment, when a page reconnects before the old stream was seen to close.
   var openStreams = 0
   var absentSince: ContinuousClock.Instant?
   /// Counts ICE sessions: the entity tag of a WHIP or WHEP session (RFC 9725 §4.3.1).
@@ -26,7 +28,7 @@ struct Member: Sendable {
 
   var state: ParticipantState {
     .init(
-      id: id.rawValue, name: participant.name, role: role, microphone: microphone, camera: camera, connection: connection.signalName,
+      id: id.rawValue, name: participant.name, role: role, microphone: microphone, camera: camera, connection: connection.rawValue,
       publications: publications.map(PublicationState.init))
   }
 

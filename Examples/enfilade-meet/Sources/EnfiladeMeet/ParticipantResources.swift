@@ -96,14 +96,12 @@ struct ParticipantResources {
 }
 
 extension Participant {
-  /// The answer to an offer; what the engine cannot make sense of is the client's mistake.
+  /// The answer to an offer.
   func answer(offeredBy offer: String) async throws(Problem) -> String {
-    // RFC 8866 §5: every session description begins like this.
-    guard offer.hasPrefix("v=0") else { throw Problem(.badRequest, "The body is not a session description: it does not begin with v=0.") }
     do {
       return try await answer(offer: offer)
     } catch {
-      throw Problem(.badRequest, error.reason)
+      throw Problem(error)
     }
   }
 }

@@ -1,6 +1,6 @@
 // An HTTP error that says what went wrong in words. RFC 9457 (Problem Details for HTTP APIs).
 
-import Foundation
+import Enfilade
 import HTTPTypes
 import Hummingbird
 
@@ -36,6 +36,16 @@ struct Problem: HTTPResponseError {
 }
 
 extension Problem {
+  /// What the engine could not negotiate. RFC 9725 §4.2
+  init(_ error: NegotiationError) {
+    switch error.code {
+    case .unsupported: self.init(.unprocessableContent, error.reason)
+    case .conflicting: self.init(.conflict, error.reason)
+    case .left: self = .unknownParticipant
+    default: self.init(.badRequest, "The body cannot be understood (RFC 8866, RFC 8840): \(error.reason)")
+    }
+  }
+
   static let unknownRoom = Problem(.notFound, "There is no such room.")
   static let unknownParticipant = Problem(.notFound, "There is no such participant in this room; join again.")
   static let unknownSession = Problem(.notFound, "There is no such session; it has ended, or never was.")

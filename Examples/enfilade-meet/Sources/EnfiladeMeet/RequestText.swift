@@ -5,7 +5,9 @@ import Hummingbird
 import NIOCore
 
 extension Request {
-  /// The longest body that is read. A session description for fifty participants stays well below it.
+  /// The longest body that is read.
+  ///
+  /// A session description for fifty participants stays well below it.
   static let bodyLimitByteCount = 64 * 1024
 
   /// Reads the body.

@@ -8,7 +8,9 @@ struct Resource {
   typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
 
   let path: RouterPath
-  /// Whether pages of other origins may use it. WHIP and WHEP clients run anywhere (RFC 9725 §4.1).
+  /// Whether pages of other origins may use it.
+  ///
+  /// WHIP and WHEP clients run anywhere (RFC 9725 §4.1).
   var isOpenToOtherOrigins = false
   /// The media type that POST takes here, told to who asks by OPTIONS.
   var acceptPost: String? = nil

@@ -1,12 +1,12 @@
 // The name of a room as it stands in a link: short, and made only of characters that need no escaping in a URL (RFC 3986 §2.3).
 
 /// A room's name: 1 to 64 letters, digits, hyphens or underscores.
-struct RoomName: LosslessStringConvertible, Hashable, Sendable {
-  static let maximumLength = 64
+package struct RoomName: LosslessStringConvertible, Hashable, Sendable {
+  package static let maximumLength = 64
 
-  let description: String
+  package let description: String
 
-  init?(_ description: String) {
+  package init?(_ description: String) {
     guard (1...Self.maximumLength).contains(description.utf8.count) else { return nil }
     let isAllowed = description.utf8.allSatisfy { byte in
       switch byte {

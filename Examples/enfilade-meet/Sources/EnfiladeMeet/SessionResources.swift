@@ -70,7 +70,7 @@ struct SessionResources {
       do {
         answer = try await member.participant.restartICE(fragment: fragment)
       } catch {
-        throw Problem(.badRequest, error.reason)
+        throw Problem(error)
       }
       guard let tag = await meeting.renewEntityTag(of: member.id) else { throw Problem.unknownSession }
       return .text(answer, type: MediaTypes.fragment, headers: [.eTag: tag])

@@ -1,13 +1,13 @@
 // What the event stream says: the names and the JSON of server-sent events.
 
-import Enfilade
+package import Enfilade
 
 /// One event, and whether it is for everybody in the room or for one of them.
-struct Signal: Sendable {
-  let name: String
-  let data: String
+package struct Signal: Sendable {
+  package let name: String
+  package let data: String
   /// `nil` is everybody.
-  let audience: ParticipantID?
+  package let audience: ParticipantID?
 
   private init(_ name: String, _ value: some Encodable, to audience: ParticipantID? = nil) {
     self.name = name
@@ -21,7 +21,7 @@ extension Signal {
   static func participantJoined(_ participant: ParticipantState) -> Signal { .init("participant-joined", participant) }
   static func participantChanged(_ participant: ParticipantState) -> Signal { .init("participant-changed", participant) }
 
-  static func participantLeft(_ id: ParticipantID, reason: String) -> Signal {
+  package static func participantLeft(_ id: ParticipantID, reason: String) -> Signal {
     .init("participant-left", ["id": id.rawValue, "reason": reason])
   }
 
@@ -29,7 +29,7 @@ extension Signal {
   static func publicationEnded(_ publication: PublicationState) -> Signal { .init("publication-ended", publication) }
   static func slotChanged(_ slot: SlotState, to id: ParticipantID) -> Signal { .init("slot-changed", slot, to: id) }
   static func receiversWanted(_ wanted: WantedReceivers, to id: ParticipantID) -> Signal { .init("receivers-wanted", wanted, to: id) }
-  static func goodbye(reason: String, to id: ParticipantID) -> Signal { .init("goodbye", ["reason": reason], to: id) }
+  package static func goodbye(reason: String, to id: ParticipantID) -> Signal { .init("goodbye", ["reason": reason], to: id) }
 }
 
 /// A participant as the others see them.
@@ -61,9 +61,9 @@ struct PublicationState: Encodable, Sendable {
   let codec: String?
 
   init(_ publication: Publication) {
-    id = publication.id.rawValue
+    id = publication.id.description
     participant = publication.participant.rawValue
-    kind = publication.kind.signalName
+    kind = publication.kind.rawValue
     codec = publication.codec
   }
 }
@@ -90,23 +90,13 @@ struct Snapshot: Encodable, Sendable {
   let receiversWanted: WantedReceivers?
 }
 
-extension MediaKind {
+extension LeaveReason {
+  /// The reason as the others are told.
   var signalName: String {
     switch self {
-    case .audio: "audio"
-    case .video: "video"
-    }
-  }
-}
-
-extension ConnectionState {
-  var signalName: String {
-    switch self {
-    case .connecting: "connecting"
-    case .connected: "connected"
-    case .disconnected: "disconnected"
-    case .failed: "failed"
-    case .closed: "closed"
+    case .left: "left"
+    case .connectionFailed(let detail): "connection failed: \(detail)"
+    case .roomClosed: "room closed"
     }
   }
 }

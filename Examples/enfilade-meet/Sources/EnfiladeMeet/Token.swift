@@ -1,11 +1,13 @@
 // A secret that stands for the right to act as one participant.
 
-/// 128 random bits in hexadecimal. Whoever holds it is the participant.
-struct Token: Sendable, CustomStringConvertible {
-  let description: String
+/// 128 random bits in hexadecimal.
+///
+/// Whoever holds it is the participant.
+package struct Token: Sendable, CustomStringConvertible {
+  package let description: String
 
   /// Draws a fresh token from the system's random source.
-  init() {
+  package init() {
     var generator = SystemRandomNumberGenerator()
     description = (0..<2).map { _ in
       let digits = String(generator.next() as UInt64, radix: 16)
@@ -13,8 +15,10 @@ struct Token: Sendable, CustomStringConvertible {
     }.joined()
   }
 
-  /// Whether `text` is this token. Takes the same time wherever the first difference stands.
-  func matches(_ text: some StringProtocol) -> Bool {
+  /// Whether `text` is this token.
+  ///
+  /// Takes the same time wherever the first difference stands.
+  package func matches(_ text: some StringProtocol) -> Bool {
     let mine = Array(description.utf8)
     let theirs = Array(text.utf8)
     guard mine.count == theirs.count else { return false }

@@ -19,7 +19,7 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
   @Option(help: "The TCP port on which to serve HTTP; 0 takes any free one.")
   var httpPort = 8080
 
-  @Option(help: "The UDP port for media.")
+  @Option(help: "The UDP port for media, the first of as many as there are threads; 0 takes free ones.")
   var udpPort = 5000
 
   @Option(name: .customLong("announce"), help: "A public address of this machine, for clients outside its network. May be repeated.")

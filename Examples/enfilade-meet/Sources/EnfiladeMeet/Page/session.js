@@ -297,7 +297,7 @@ export class Session extends EventTarget {
       case 'snapshot':
         this.#id = data.id;
         this.#people = new Map(data.participants.map((participant) => [participant.id, participant]));
-        this.#slots = new Map(data.slots.map((slot) => [slot.mid, slot.publication]));
+        this.#slots = new Map(data.slots.map((slot) => [slot.mid, slot.publication ?? null]));
         if (data.receiversWanted) this.#wanted = data.receiversWanted;
         break;
       case 'participant-joined':
@@ -321,7 +321,7 @@ export class Session extends EventTarget {
         break;
       }
       case 'slot-changed':
-        this.#slots.set(data.mid, data.publication);
+        this.#slots.set(data.mid, data.publication ?? null);
         this.#flow.delete(data.mid);
         break;
       case 'receivers-wanted':

@@ -196,7 +196,8 @@ export class Stage {
     for (const person of this.#session.people) {
       const tile = this.#tiles.get(person.isSelf ? 'self' : person.id);
       if (!tile) continue;
-      if (!person.isSelf && person.audioLevel > speakingLevel) tile.spokeAt = now;
+      if (person.microphone === false) tile.spokeAt = 0;
+      else if (!person.isSelf && person.audioLevel > speakingLevel) tile.spokeAt = now;
       tile.element.dataset.speaking = tile.spokeAt > 0 && now - tile.spokeAt < speakingHold ? 'yes' : 'no';
     }
   }

@@ -1,0 +1,167 @@
+// The HTTP layer around a real engine on ports of its own.
+
+import Enfilade
+import EnfiladeMeet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import NIOCore
+import Testing
+
+private struct Joined: Decodable {
+  let id: String
+  let token: String
+}
+
+private let json: HTTPFields = [.contentType: "application/json"]
+
+/// Runs a test against a server that really listens, and shuts the engine down afterwards.
+private func withServer(
+  _ setup: TestingSetup = .router, options: MeetOptions = .init(), _ test: @escaping @Sendable (any TestClientProtocol) async throws -> Void
+) async throws {
+  let engine = try await Engine(.init(udpPort: 0, bindAddress: "127.0.0.1", includeLoopback: true))
+  var logger = Logger(label: "test")
+  logger.logLevel = .critical
+  do {
+    try await MeetServer.application(engine: engine, options: options, logger: logger).test(setup, test)
+  } catch {
+    await engine.shutdown()
+    throw error
+  }
+  await engine.shutdown()
+}
+
+private func join(_ client: any TestClientProtocol, room: String = "standup", as name: String = "Ada") async throws -> Joined {
+  try await client.execute(
+    uri: "/rooms/\(room)/participants", method: .post, headers: json, body: ByteBuffer(string: "{\"name\":\"\(name)\"}")
+  ) {
+    response in
+    #expect(response.status == .created)
+    return try JSONDecoder().decode(Joined.self, from: Data(String(buffer: response.body).utf8))
+  }
+}
+
+@Suite("The signaling server")
+struct MeetServerTests {
+  @Test("Who joins is counted until they leave")
+  func joinAndLeave() async throws {
+    try await withServer { client in
+      let ada = try await join(client)
+      try await client.execute(uri: "/rooms/standup", method: .get) { response in
+        #expect(String(buffer: response.body) == #"{"participants":1,"room":"standup"}"#)
+      }
+      try await client.execute(uri: "/rooms/standup/participants/\(ada.id)/leave?token=\(ada.token)", method: .post) { response in
+        #expect(response.status == .noContent)
+      }
+      try await client.execute(uri: "/rooms/standup", method: .get) { response in
+        #expect(String(buffer: response.body) == #"{"participants":0,"room":"standup"}"#)
+      }
+    }
+  }
+
+  @Test("A full room takes nobody in, and says when to try again")
+  func fullRoom() async throws {
+    var options = MeetOptions()
+    options.maximumParticipants = 1
+    try await withServer(options: options) { client in
+      _ = try await join(client)
+      try await client.execute(
+        uri: "/rooms/standup/participants", method: .post, headers: json, body: ByteBuffer(string: #"{"name":"Bela"}"#)
+      ) { response in
+        #expect(response.status == .serviceUnavailable)
+        #expect(response.headers[.retryAfter] != nil)
+        #expect(response.headers[.contentType] == "application/problem+json")
+      }
+    }
+  }
+
+  @Test("The number of rooms is bounded")
+  func tooManyRooms() async throws {
+    var options = MeetOptions()
+    options.maximumRooms = 2
+    try await withServer(options: options) { client in
+      _ = try await join(client, room: "one")
+      _ = try await join(client, room: "two")
+      _ = try await join(client, room: "two", as: "Bela")
+      try await client.execute(
+        uri: "/rooms/three/participants", method: .post, headers: json, body: ByteBuffer(string: #"{"name":"Cleo"}"#)
+      ) { response in
+        #expect(response.status == .serviceUnavailable)
+      }
+    }
+  }
+
+  @Test(
+    "A method that a resource does not have gets 405 and the list of those it has",
+    arguments: [
+      ("/rooms/a/whip", HTTPRequest.Method.get, "POST, OPTIONS"), ("/rooms/a/whep", .delete, "POST, OPTIONS"),
+      ("/rooms/a/whip/x", .post, "PATCH, DELETE, OPTIONS"), ("/rooms/a/participants", .get, "POST, OPTIONS"),
+      ("/rooms/a/participants/b", .get, "PATCH, DELETE, OPTIONS"), ("/", .post, "GET, HEAD, OPTIONS"),
+    ])
+  func methods(path: String, method: HTTPRequest.Method, allowed: String) async throws {
+    try await withServer { client in
+      try await client.execute(uri: path, method: method) { response in
+        #expect(response.status == .methodNotAllowed)
+        #expect(response.headers[.allow] == allowed)
+      }
+    }
+  }
+
+  @Test("The page's files come with their types, an entity tag, and a policy that loads nothing from elsewhere")
+  func pageFiles() async throws {
+    try await withServer { client in
+      for (path, type) in [
+        ("/", "text/html"), ("/r/standup", "text/html"), ("/page/main.js", "text/javascript"), ("/page/style.css", "text/css"),
+        ("/page/favicon.svg", "image/svg+xml"),
+      ] {
+        let tag = try await client.execute(uri: path, method: .get) { response in
+          #expect(response.status == .ok)
+          #expect(response.headers[.contentType]?.hasPrefix(type) == true)
+          #expect(response.headers[.contentSecurityPolicy]?.hasPrefix("default-src 'self'") == true)
+          return response.headers[.eTag]
+        }
+        try await client.execute(uri: path, method: .get, headers: [.ifNoneMatch: tag ?? ""]) { response in
+          #expect(response.status == .notModified)
+        }
+      }
+      try await client.execute(uri: "/page/index.txt", method: .get) { response in
+        #expect(response.status == .notFound)
+      }
+    }
+  }
+
+  @Test("Who has neither media nor an event stream is taken out of the room after a while")
+  func absence() async throws {
+    var options = MeetOptions()
+    options.absence = .milliseconds(50)
+    options.housekeeping = .milliseconds(10)
+    try await withServer(.live, options: options) { client in
+      let ada = try await join(client)
+      let patience = ContinuousClock.now + .seconds(30)
+      var status = HTTPResponse.Status.noContent
+      while status != .notFound && ContinuousClock.now < patience {
+        status = try await client.execute(uri: "/rooms/standup/participants/\(ada.id)", method: .delete) { $0.status }
+        try await Task.sleep(for: .milliseconds(20))
+      }
+      // Without a token this is 401 for as long as the participant is there.
+      #expect(status == .notFound)
+    }
+  }
+
+  @Test("A room that has been empty for a while is closed, and opens anew for who comes later")
+  func emptyRoom() async throws {
+    var options = MeetOptions()
+    options.emptyRoom = .zero
+    options.housekeeping = .milliseconds(1)
+    try await withServer(.live, options: options) { client in
+      for _ in 1...20 {
+        let ada = try await join(client)
+        try await client.execute(uri: "/rooms/standup/participants/\(ada.id)/leave?token=\(ada.token)", method: .post) { response in
+          #expect(response.status == .noContent)
+        }
+      }
+    }
+  }
+}

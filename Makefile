@@ -1,0 +1,94 @@
+# The commands of this repository. `make` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Where `make run` serves.
+HTTP_PORT ?= 8080
+UDP_PORT ?= 5000
+# More arguments for the server, for example ARGS="--host 0.0.0.0 --announce 203.0.113.7".
+ARGS ?=
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 5
+
+EXAMPLE := Examples/enfilade-meet
+SERVER := $(EXAMPLE)/.build/release/enfilade-meet
+
+# Every Swift file of the repository, without what builds left behind.
+SWIFT_FILES = git ls-files --cached --others --exclude-standard -z '*.swift' | xargs -0 -I{} sh -c 'test -f "{}" && printf "%s\0" "{}"'
+
+# The steps of `make test`, the quickest to fail first.
+STEPS := lint address thread fuzz portable release example browser
+
+.PHONY: help run test $(STEPS) packages test-packages server impairer docs format clean
+
+help: ## Lists the commands.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: packages server ## Builds in release and serves the meeting page on http://localhost:8080.
+	@exec $(SERVER) --http-port $(HTTP_PORT) --udp-port $(UDP_PORT) $(ARGS)
+
+test: export ENFILADE_STRICT := 1
+# The backtracer hangs on a process under a sanitizer; the sanitizer's own report is what is wanted.
+test address thread fuzz: export SWIFT_BACKTRACE := enable=no
+test: test-packages ## Runs everything that must hold: every step below, with a summary of the seconds.
+	@summary=(); \
+	for step in $(STEPS); do \
+	  printf '\n=== %s\n' "$$step"; \
+	  started=$$SECONDS; \
+	  if $(MAKE) "$$step"; then result=passed; else result=FAILED; fi; \
+	  summary+=("$$(printf '%-10s %-6s %5d s' "$$step" "$$result" $$(( SECONDS - started )))"); \
+	  [[ $$result == passed ]] || break; \
+	done; \
+	printf '\n=== summary\n'; printf '%s\n' "$${summary[@]}"; printf '%-17s %5d s\n' all "$$SECONDS"; \
+	[[ $$result == passed ]]
+
+address: export LSAN_OPTIONS := suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0
+address: ## Step: every unit test of the library, under the address sanitizer.
+	swift test --sanitize=address --scratch-path .build-asan
+
+thread: ## Step: what runs on several threads, under the thread sanitizer.
+	swift test --sanitize=thread --scratch-path .build-tsan --filter 'EnfiladeTests|EnfiladeIOTests|EnfiladeRuntimeTests|Ring|Mailbox'
+
+fuzz: ## Step: every fuzz target for a few seconds.
+	Tests/Fuzz/run $(FUZZ_SECONDS)
+
+portable: ## Step: the package builds where Intel's multi-buffer library is absent.
+	ENFILADE_WITHOUT_IPSEC_MB=1 swift build --scratch-path .build-portable --target EnfiladeSRTP
+
+release: server impairer ## Step: the release builds of the server and of the network impairer.
+
+server:
+	swift build --configuration release --package-path $(EXAMPLE) --product enfilade-meet
+
+impairer:
+	swift build --configuration release --product enfilade-impair
+
+# With the very flags of the release build, so that nothing is compiled twice.
+example: ## Step: the unit tests of the example server.
+	swift test --configuration release --disable-testable-imports --package-path $(EXAMPLE)
+
+browser: ## Step: Chromium, Firefox and aiortc against the release server; pictures of the page in build/screenshots.
+	Tests/Browser/run
+
+lint: ## Step: the Swift files are formatted as .swift-format says.
+	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
+
+docs: ## Writes the documentation of the public module to build/docs.
+	swift package dump-symbol-graph --minimum-access-level public >/dev/null
+	docc convert Sources/Enfilade/Enfilade.docc --fallback-display-name Enfilade --fallback-bundle-identifier enfilade \
+	  --additional-symbol-graph-dir .build/symbols --output-path build/docs
+
+format: ## Formats every Swift file.
+	$(SWIFT_FILES) | xargs -0 swift format format --in-place --parallel
+
+packages:
+	@.ci/packages build
+
+test-packages:
+	@.ci/packages test
+
+clean: ## Removes everything that was built.
+	rm -rf .build .build-* build $(EXAMPLE)/.build

@@ -1,0 +1,18 @@
+// How much a candidate is liked (RFC 8445 §5.1.2).
+
+/// What a candidate is, as far as its priority goes; the values are the recommended type preferences (RFC 8445 §5.1.2.2).
+package enum CandidateKind: UInt32, Hashable, Sendable, CaseIterable {
+  case host = 126
+  case peerReflexive = 110
+  case serverReflexive = 100
+  case relay = 0
+
+  /// The priority of a candidate of this kind (RFC 8445 §5.1.2.1).
+  ///
+  /// - Parameters:
+  ///   - localPreference: falls with the order of an agent's own addresses.
+  ///   - component: 1 is RTP, and with rtcp-mux everything.
+  package func priority(localPreference: UInt16, component: UInt16 = 1) -> UInt32 {
+    rawValue << 24 | UInt32(localPreference) << 8 | UInt32(256 - min(256, component))
+  }
+}

@@ -1,0 +1,121 @@
+// What the tests of the public face share: engines on loopback, recorded offers, a log of events, and waiting with an end.
+
+import Enfilade
+import EnfiladeIO
+import EnfiladeSDP
+import EnfiladeTestSupport
+import EnfiladeWire
+import Foundation
+import Synchronization
+import Testing
+
+/// An engine on a free loopback port.
+func loopbackEngine(shards: Int = 1) async throws -> Engine {
+  try await Engine(.init(udpPort: 0, bindAddress: "127.0.0.1", shards: shards, includeLoopback: true))
+}
+
+/// Offers that real clients wrote.
+enum Recorded {
+  private static var folder: URL {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("EnfiladeSDPTests/Fixtures/Offers")
+  }
+
+  static var names: [String] {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+    return files.filter { $0.hasSuffix(".sdp") }.sorted()
+  }
+
+  static func offer(_ name: String) throws -> String {
+    try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+  }
+
+  static var chromium: String { get throws { try offer("chromium-156-sendrecv.sdp") } }
+}
+
+extension String {
+  /// The text without the lines that begin so.
+  func droppingLines(_ prefix: String) -> String {
+    components(separatedBy: "\r\n").filter { !$0.hasPrefix(prefix) }.joined(separator: "\r\n")
+  }
+
+  /// The values of the lines that begin so.
+  func values(_ prefix: String) -> [String] {
+    components(separatedBy: "\r\n").filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+  }
+}
+
+/// Everything that happens in a room from now on.
+final class EventLog: Sendable {
+  private struct State {
+    var events: [RoomEvent] = []
+    var isOver = false
+  }
+  private let state = Mutex(State())
+
+  init(_ room: Room) {
+    // The subscription begins here, not when the task first runs.
+    let subscription = room.events.makeAsyncIterator()
+    Task { [self] in
+      var iterator = subscription
+      while let event = await iterator.next() { state.withLock { $0.events.append(event) } }
+      state.withLock { $0.isOver = true }
+    }
+  }
+
+  var events: [RoomEvent] { state.withLock { $0.events } }
+  var isOver: Bool { state.withLock { $0.isOver } }
+
+  /// The events as short words, in order.
+  var words: [String] { events.map(Self.word) }
+
+  func contains(_ word: String) -> Bool { words.contains(word) }
+
+  static func word(_ event: RoomEvent) -> String {
+    switch event {
+    case .participantJoined(_, let name): "joined \(name)"
+    case .participantLeft(_, let reason): "left \(reason)"
+    case .publicationStarted(let publication): "started \(publication.participantName) \(publication.kind.rawValue) \(publication.codec ?? "?")"
+    case .publicationEnded(let publication): "ended \(publication.participantName) \(publication.kind.rawValue)"
+    case .slotChanged(_, let mid, let publication): "slot \(mid) \(publication.map { "\($0.participantName) \($0.kind.rawValue)" } ?? "nothing")"
+    case .receiversWanted(_, let audio, let video): "wanted \(audio) \(video)"
+    case .connectionChanged(_, let state): "connection \(state.rawValue)"
+    case .dropped(let count): "dropped \(count)"
+    }
+  }
+}
+
+/// Polls until `condition` holds, pumping the clients meanwhile; gives up, and says so, after thirty seconds.
+@discardableResult
+func eventually(
+  _ what: Comment, _ clients: [TestClient] = [], sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async -> Bool
+) async -> Bool {
+  let end = MonotonicClock.now + .seconds(Int64(30))
+  while MonotonicClock.now < end {
+    for client in clients { client.pump() }
+    if await condition() { return true }
+    try? await Task.sleep(for: .milliseconds(2))
+  }
+  Issue.record("not within thirty seconds: \(what)", sourceLocation: sourceLocation)
+  return false
+}
+
+/// A participant with its client.
+struct Guest {
+  let participant: Participant
+  let client: TestClient
+
+  /// Joins, describes what it has, and takes the answer.
+  static func join(
+    _ room: Room, _ name: String, subscribing policy: SubscriptionPolicy = .everyone, _ sections: [(EnfiladeWire.MediaKind, MediaDirection)]
+  ) async throws -> Guest {
+    let guest = Guest(participant: try await room.join(name: name, subscribing: policy), client: try TestClient(name: name))
+    for (kind, direction) in sections { guest.client.addSection(kind, direction) }
+    try await guest.negotiate()
+    return guest
+  }
+
+  func negotiate() async throws {
+    try client.accept(try await participant.answer(offer: try client.offer()))
+  }
+}
