@@ -55,7 +55,8 @@ struct FanOutTests {
           let sent = try #require(publisher.stream(kind).sent[origin.index.wire.rawValue])
           #expect(packet.payload == sent.payload)
           #expect(packet.rtp.marker == sent.marker)
-          #expect(packet.rtp.paddingByteCount == 0)
+          // Levelled with its neighbours, if at all.
+          #expect(packet.rtp.paddingByteCount <= 16)
           if let previous { #expect(packet.rtp.timestamp &- previous.mine == origin.timestamp &- previous.theirs) }
           previous = (packet.rtp.timestamp, origin.timestamp)
         }
