@@ -1,6 +1,5 @@
 // One media section that brings something in: its sources, and who receives it.
 
-package import BasicContainers
 import EnfiladeRTP
 package import EnfiladeWire
 

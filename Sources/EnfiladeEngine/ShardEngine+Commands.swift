@@ -1,6 +1,5 @@
 // Verbs: the application's wishes, each carried out whole between two packets.
 
-import BasicContainers
 import EnfiladeRTP
 import EnfiladeSTUN
 import EnfiladeStreams

@@ -1,6 +1,5 @@
 // Which media section an unknown source belongs to (RFC 9143 §9.2), and what it is there.
 
-import BasicContainers
 import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeTransport

@@ -1,7 +1,6 @@
 // One shard's engine in virtual time, with its peers and the paths between. It holds the engine's driver to the rules: drain after every
 // change, never let time go back. It holds the engine to some of its own: no deadline that is due stays due, no outgoing number is used twice.
 
-import BasicContainers
 package import EnfiladeEngine
 import EnfiladeRTP
 import EnfiladeSTUN
