@@ -39,9 +39,6 @@ let ipsecMBTargets: [Target] =
 let ipsecMBDependency: [Target.Dependency] = hasIPsecMB ? ["CIPsecMB"] : []
 let ipsecMBSetting: [SwiftSetting] = hasIPsecMB ? [.define("ENFILADE_IPSEC_MB")] : []
 
-/// Fixed-capacity, non-copyable containers: no copy on write, no reference count.
-let containers: Target.Dependency = .product(name: "BasicContainers", package: "swift-collections")
-
 let package = Package(
   name: "enfilade",
   products: [
@@ -62,20 +59,20 @@ let package = Package(
     .systemLibrary(name: "CYUV", path: "CLibs/CYUV", providers: [.apt(["libyuv-dev"])]),
 
     // MARK: Pure Swift, below the double line
-    .target(name: "EnfiladeWire", dependencies: [containers], swiftSettings: pure),
+    .target(name: "EnfiladeWire", dependencies: [], swiftSettings: pure),
     .target(name: "EnfiladeSTUN", dependencies: ["EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeSDP", dependencies: ["EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeRTP", dependencies: ["EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeCongestion", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
-    .target(name: "EnfiladeStreams", dependencies: ["EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
-    .target(name: "EnfiladeTransport", dependencies: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+    .target(name: "EnfiladeStreams", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeTransport", dependencies: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(
-      name: "EnfiladeForwarding", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire", containers], swiftSettings: pure),
+      name: "EnfiladeForwarding", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(
       name: "EnfiladeEngine",
       dependencies: [
         "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        containers, .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "DequeModule", package: "swift-collections"),
       ], swiftSettings: pure),
 
     // MARK: The doors to the machine, above the double line
@@ -88,7 +85,7 @@ let package = Package(
       name: "EnfiladeRuntime",
       dependencies: [
         "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP", containers,
+        "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
       ], swiftSettings: everywhere),
 
     // MARK: The public face
@@ -104,7 +101,7 @@ let package = Package(
       name: "EnfiladeTestSupport",
       dependencies: [
         "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
-        "EnfiladeSRTP", containers,
+        "EnfiladeSRTP",
       ], path: "Tests/EnfiladeTestSupport", swiftSettings: everywhere),
     .executableTarget(
       name: "enfilade-impair",

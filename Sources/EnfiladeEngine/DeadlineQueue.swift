@@ -1,6 +1,5 @@
 // Which link wants to be called next: an indexed binary heap, so that moving a deadline neither searches nor allocates.
 
-import BasicContainers
 package import EnfiladeWire
 
 /// A priority queue of table indices by deadline. Complexity: O(log n) to set or clear, O(1) to look.

@@ -25,7 +25,7 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case rtpMalformed
   case unknownSource
   /// A packet of a source that has ended, or that another one has just replaced in its section.
-  case replacedSource
+  case endedSource
   case tooManySources
   case unknownPayloadType
   case duplicate

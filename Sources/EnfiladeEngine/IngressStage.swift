@@ -1,6 +1,5 @@
 // The first room: sealed packets of one receive batch on their way into slots, and the opened packets of the turn.
 
-import BasicContainers
 package import EnfiladeTransport
 package import EnfiladeWire
 

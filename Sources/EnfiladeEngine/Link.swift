@@ -1,6 +1,5 @@
 // One remote endpoint as its shard sees it: how it is reached, how it is trusted, what it carries.
 
-package import BasicContainers
 package import EnfiladeCongestion
 import EnfiladeRTP
 package import EnfiladeStreams

@@ -1,6 +1,5 @@
 // One media section that brings something in: its sources, and who receives it.
 
-package import BasicContainers
 import EnfiladeRTP
 package import EnfiladeWire
 
@@ -11,8 +10,8 @@ package struct PublicationState: ~Copyable {
   package let kind: MediaKind
   /// The source that is forwarded now, or −1 before the first packet.
   package var currentInbound: Int32 = -1
-  /// The source before that one, and when it was replaced: its last packets may still be on their way.
-  package var replaced: (ssrc: SSRC, at: Instant)?
+  /// The source before that one, and when it ended: its last packets may still be on their way.
+  package var ended: (ssrc: SSRC, at: Instant)?
   /// Outgoing streams bound to it.
   package var subscribers = UniqueArray<Int32>()
   package var isMuted = false

@@ -1,6 +1,5 @@
 // Verbs: the application's wishes, each carried out whole between two packets.
 
-import BasicContainers
 import EnfiladeRTP
 import EnfiladeSTUN
 import EnfiladeStreams
@@ -188,7 +187,7 @@ extension ShardEngine {
     // Packets of this turn that came from it are not forwarded any more.
     for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream && !packets[index].isRepair {
       packets[index].isRepair = true
-      drops.count(.replacedSource)
+      drops.count(.endedSource)
     }
     inbound[stream].history.drain { slab.release($0) }
     _ = inbound.remove(at: stream)
@@ -198,6 +197,7 @@ extension ShardEngine {
   mutating func endInbound(_ stream: Int) {
     let publication = inbound[stream].publication
     forwardPending(at: clock)
+    if publications[publication].currentInbound == Int32(stream) { publications[publication].ended = (inbound[stream].ssrc, clock) }
     removeInbound(stream)
     guard publications[publication].currentInbound < 0 else { return }
     publications[publication].announced = nil

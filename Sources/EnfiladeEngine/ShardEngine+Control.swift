@@ -1,6 +1,5 @@
 // STUN and DTLS: how a link is found, trusted and kept. Nothing here changes anything before the sender has proved who it is.
 
-import BasicContainers
 import EnfiladeSTUN
 import EnfiladeStreams
 import EnfiladeTransport

@@ -1,6 +1,5 @@
 // Datagrams out: control first, then link by link whatever this turn decided, written, encrypted and joined into runs.
 
-package import BasicContainers
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams

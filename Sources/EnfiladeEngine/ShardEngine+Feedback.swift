@@ -1,6 +1,5 @@
 // RTCP in: what publishers say of their streams and what subscribers say of ours.
 
-import BasicContainers
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams

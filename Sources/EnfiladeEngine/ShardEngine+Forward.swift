@@ -1,6 +1,5 @@
 // From one packet to a record for each subscriber: gate, number, remember. Writing and encryption come later, together.
 
-import BasicContainers
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams

@@ -1,6 +1,5 @@
 // Datagrams in: told apart by their first byte (RFC 7983 §7), media opened in one batch.
 
-import BasicContainers
 import EnfiladeTransport
 package import EnfiladeWire
 

@@ -1,6 +1,5 @@
 // An opened RTP packet: whose it is, whether it is new, and where it is kept.
 
-import BasicContainers
 import EnfiladeCongestion
 import EnfiladeRTP
 import EnfiladeStreams

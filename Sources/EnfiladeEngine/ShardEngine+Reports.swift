@@ -1,6 +1,5 @@
 // RTCP out: sender and receiver reports in time, and feedback to publishers at once (RFC 3550 §6, RFC 4585, RFC 5104).
 
-import BasicContainers
 import EnfiladeCongestion
 import EnfiladeForwarding
 import EnfiladeRTP

@@ -1,6 +1,5 @@
 // Which media section an unknown source belongs to (RFC 9143 §9.2), and what it is there.
 
-import BasicContainers
 import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeTransport
@@ -25,8 +24,8 @@ extension ShardEngine {
       guard inboundIndex >= 0 else { return .drop(.retransmissionUnwanted) }
     } else {
       guard let format = links[link].receive[section].format(of: view.payloadType) else { return .drop(.unknownPayloadType) }
-      if let replaced = publications[publication].replaced, replaced.ssrc == view.ssrc, now - replaced.at < Limits.missingPacketAge {
-        return .drop(.replacedSource)
+      if let ended = publications[publication].ended, ended.ssrc == view.ssrc, now - ended.at < Limits.lateSourceHold {
+        return .drop(.endedSource)
       }
       guard let made = makeInbound(view.ssrc, format: format, publication: publication, section: section, at: now) else {
         return .drop(.tooManySources)
@@ -44,7 +43,7 @@ extension ShardEngine {
     let previous = publications[publication].currentInbound
     if previous >= 0 {
       forwardPending(at: now)
-      publications[publication].replaced = (inbound[Int(previous)].ssrc, now)
+      publications[publication].ended = (inbound[Int(previous)].ssrc, now)
       removeInbound(Int(previous))
     }
     let stream = inbound.insert(

@@ -1,6 +1,5 @@
 // Time: what each link wants to be called for, and what it does then.
 
-import BasicContainers
 import EnfiladeCongestion
 import EnfiladeStreams
 import EnfiladeTransport

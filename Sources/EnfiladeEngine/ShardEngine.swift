@@ -1,7 +1,6 @@
 // One shard: its links, its publications, its packets. Sans-IO: it is told (`handle…`, `perform`), it is asked (`poll…`, `nextDeadline`), and
 // between the two it is drained until nothing is left. Instants never go back.
 
-import BasicContainers
 package import EnfiladeTransport
 package import EnfiladeWire
 

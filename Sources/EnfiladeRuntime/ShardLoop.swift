@@ -1,6 +1,5 @@
 // What a shard's thread does: wait, take what came, do what was asked, send what follows. Run to completion; nobody else touches any of it.
 
-import BasicContainers
 import EnfiladeEngine
 import EnfiladeIO
 import EnfiladeTransport

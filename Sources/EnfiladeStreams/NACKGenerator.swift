@@ -1,7 +1,6 @@
 // Which packets of one source are missing, and when to ask for them (RFC 4585 §6.2.1).
 
-package import BasicContainers
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// Finds gaps in one source's extended sequence numbers and says when each missing packet is to be asked for.
 ///
@@ -12,18 +11,19 @@ package import EnfiladeWire
 ///     unseen ──gap──▶ missing ──tolerance──▶ asked ──round trip──▶ asked again … ──▶ given up
 ///                        └────────────┬────────┴──────────┘
 ///                                 arrival ▶ recovered
+@usableFromInline
 package struct NACKGenerator: ~Copyable {
-  package struct Configuration: Sendable {
+  @usableFromInline package struct Configuration: Sendable {
     /// How many later packets make a missing one due at once.
-    package var reorderingCount: Int
+    @usableFromInline package var reorderingCount: Int
     /// After how long a missing packet is due, whatever comes later.
-    package var reorderingDelay: TimeDelta
+    @usableFromInline package var reorderingDelay: TimeDelta
     /// After how long a missing packet is of no use.
-    package var maximumAge: TimeDelta
+    @usableFromInline package var maximumAge: TimeDelta
     /// Whether a keyframe mends what was lost for good.
-    package var wantsKeyframes: Bool
+    @usableFromInline package var wantsKeyframes: Bool
 
-    package init(reorderingCount: Int, reorderingDelay: TimeDelta, maximumAge: TimeDelta, wantsKeyframes: Bool) {
+    @usableFromInline package init(reorderingCount: Int, reorderingDelay: TimeDelta, maximumAge: TimeDelta, wantsKeyframes: Bool) {
       self.reorderingCount = reorderingCount
       self.reorderingDelay = reorderingDelay
       self.maximumAge = maximumAge
@@ -31,22 +31,22 @@ package struct NACKGenerator: ~Copyable {
     }
 
     /// Video: packets of a frame come together, so three later ones, or 8 ms, tell loss from reordering.
-    package static let video = Configuration(
+    @usableFromInline package static let video = Configuration(
       reorderingCount: 3, reorderingDelay: .milliseconds(8), maximumAge: Limits.missingPacketAge, wantsKeyframes: true)
     /// Audio: one packet each 20 ms, so the next one's coming tells already; after half a second a playout buffer has moved on.
-    package static let audio = Configuration(
+    @usableFromInline package static let audio = Configuration(
       reorderingCount: 2, reorderingDelay: .milliseconds(8), maximumAge: .milliseconds(500), wantsKeyframes: false)
   }
 
   /// What the caller must do.
-  package enum Action: Hashable, Sendable {
+  @usableFromInline package enum Action: Hashable, Sendable {
     case none
     /// Ask for a keyframe: repair has given up on something.
     case requestKeyframe(KeyframeCause)
   }
 
   /// Why repair gave up.
-  package enum KeyframeCause: Hashable, Sendable {
+  @usableFromInline package enum KeyframeCause: Hashable, Sendable {
     /// The numbers jumped by more than ``Limits/sequenceJumpCount``.
     case sequenceJump
     /// More than ``Limits/missingPacketCount`` packets are missing.
@@ -56,19 +56,19 @@ package struct NACKGenerator: ~Copyable {
   }
 
   /// What a packet was.
-  package struct Counters: Hashable, Sendable {
+  @usableFromInline package struct Counters: Hashable, Sendable {
     /// Numbers that were found missing.
-    package var missing: UInt64 = 0
+    @usableFromInline package var missing: UInt64 = 0
     /// Numbers written into NACKs, repeated ones included.
-    package var asked: UInt64 = 0
+    @usableFromInline package var asked: UInt64 = 0
     /// Missing packets that came after all: late, or sent again.
-    package var recovered: UInt64 = 0
+    @usableFromInline package var recovered: UInt64 = 0
     /// Missing packets that were given up.
-    package var abandoned: UInt64 = 0
+    @usableFromInline package var abandoned: UInt64 = 0
     /// Packets that were neither new nor missing.
-    package var duplicate: UInt64 = 0
+    @usableFromInline package var duplicate: UInt64 = 0
     /// Times the list was thrown away.
-    package var resets: UInt64 = 0
+    @usableFromInline package var resets: UInt64 = 0
   }
 
   @usableFromInline
@@ -82,19 +82,19 @@ package struct NACKGenerator: ~Copyable {
   }
 
   /// The smoothed round trip to the publisher, which times the repetitions.
-  package var roundTripTime: TimeDelta = Limits.assumedRoundTripTime
-  package private(set) var counters = Counters()
-  package let configuration: Configuration
+  @usableFromInline package var roundTripTime: TimeDelta = Limits.assumedRoundTripTime
+  @usableFromInline package private(set) var counters = Counters()
+  @usableFromInline package let configuration: Configuration
 
   @usableFromInline var newest: ExtendedSequenceNumber?
   /// Sorted by number; never grows beyond the capacity it was made with.
-  @usableFromInline var missing: RigidArray<Entry>
+  @usableFromInline var missing: UniqueArray<Entry>
   /// The earliest ``Entry/dueAt``.
   @usableFromInline var earliest = Instant.distantFuture
 
-  package init(_ configuration: Configuration) {
+  @usableFromInline package init(_ configuration: Configuration) {
     self.configuration = configuration
-    missing = RigidArray(capacity: Limits.missingPacketCount)
+    missing = UniqueArray(minimumCapacity: Limits.missingPacketCount)
   }
 
   // MARK: Look
@@ -102,9 +102,9 @@ package struct NACKGenerator: ~Copyable {
   /// When ``pollDue(at:_:)`` has something, or ``Instant/distantFuture``.
   @inlinable package var nextDeadline: Instant { earliest }
   /// How many packets are missing now.
-  package var missingCount: Int { missing.count }
+  @usableFromInline package var missingCount: Int { missing.count }
   /// Whether `sequence` is missing now.
-  package func isMissing(_ sequence: ExtendedSequenceNumber) -> Bool { find(sequence) != nil }
+  @usableFromInline package func isMissing(_ sequence: ExtendedSequenceNumber) -> Bool { find(sequence) != nil }
 
   // MARK: Handle
 
@@ -118,18 +118,18 @@ package struct NACKGenerator: ~Copyable {
   }
 
   /// A keyframe starts at `sequence`: nothing before it is needed any more.
-  package mutating func handleKeyframe(start sequence: ExtendedSequenceNumber) {
+  @usableFromInline package mutating func handleKeyframe(start sequence: ExtendedSequenceNumber) {
     var count = 0
     while count < missing.count, missing[count].sequence < sequence.rawValue { count += 1 }
     guard count > 0 else { return }
-    missing.removeSubrange(0..<count)
+    missing.removeFirst(count)
     counters.abandoned &+= UInt64(count)
     updateEarliest()
   }
 
   /// Forgets everything: the source was paused, or starts anew.
-  package mutating func reset() {
-    missing.removeAll()
+  @usableFromInline package mutating func reset() {
+    missing.removeAll(keepingCapacity: true)
     newest = nil
     earliest = .distantFuture
   }
@@ -137,7 +137,7 @@ package struct NACKGenerator: ~Copyable {
   // MARK: Poll
 
   /// Names each packet that is to be asked for now, in rising order, and lets go what has been asked for long enough.
-  package mutating func pollDue(at now: Instant, _ ask: (ExtendedSequenceNumber) -> Void) -> Action {
+  @usableFromInline package mutating func pollDue(at now: Instant, _ ask: (ExtendedSequenceNumber) -> Void) -> Action {
     guard now >= earliest else { return .none }
     var kept = 0
     var abandoned = 0
@@ -183,7 +183,7 @@ package struct NACKGenerator: ~Copyable {
     }
     let gap = distance - 1
     if gap >= Limits.sequenceJumpCount { return restart(at: sequence, cause: .sequenceJump) }
-    if missing.count + gap > missing.capacity { return restart(at: sequence, cause: .tooManyMissing) }
+    if missing.count + gap > Limits.missingPacketCount { return restart(at: sequence, cause: .tooManyMissing) }
     self.newest = sequence
     counters.missing &+= UInt64(gap)
     let due = now + configuration.reorderingDelay
@@ -224,7 +224,7 @@ package struct NACKGenerator: ~Copyable {
   private mutating func restart(at sequence: ExtendedSequenceNumber, cause: KeyframeCause) -> Action {
     counters.abandoned &+= UInt64(missing.count)
     counters.resets &+= 1
-    missing.removeAll()
+    missing.removeAll(keepingCapacity: true)
     earliest = .distantFuture
     newest = sequence
     return configuration.wantsKeyframes ? .requestKeyframe(cause) : .none

@@ -1,16 +1,16 @@
 // The last packets of one encoding, shared by all its subscribers: where repair and replay read from.
 
-package import BasicContainers
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// A ring of slab handles by extended sequence number, each with what forwarding worked out about the packet. It owns one
 /// reference for each packet in it: who inserts passes one in, and releases every handle that comes out.
+@usableFromInline
 package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   /// One packet.
-  package struct Entry {
-    package var sequence: ExtendedSequenceNumber
-    package var handle: PacketHandle
-    package var metadata: Metadata
+  @usableFromInline package struct Entry {
+    @usableFromInline package var sequence: ExtendedSequenceNumber
+    @usableFromInline package var handle: PacketHandle
+    @usableFromInline package var metadata: Metadata
 
     @inlinable package init(sequence: ExtendedSequenceNumber, handle: PacketHandle, metadata: Metadata) {
       self.sequence = sequence
@@ -20,7 +20,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   }
 
   /// What became of a packet offered to the history.
-  package enum Insertion: Hashable, Sendable {
+  @usableFromInline package enum Insertion: Hashable, Sendable {
     case stored
     /// Stored; the caller releases the handle that made room.
     case replaced(PacketHandle)
@@ -30,13 +30,13 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     case tooOld
   }
 
-  package let capacity: Int
+  @usableFromInline package let capacity: Int
   @usableFromInline var heldCount = 0
   @usableFromInline var newestInserted: ExtendedSequenceNumber?
   /// Where the most recent keyframe starts, whether it is still held or not.
   @usableFromInline var keyframeStart: ExtendedSequenceNumber?
   /// By the low bits of the number; a place with no packet holds ``PacketHandle/none``.
-  @usableFromInline var entries: RigidArray<Entry>
+  @usableFromInline var entries: UniqueArray<Entry>
 
   /// - Parameters:
   ///   - capacity: packets held at most, a power of two.
@@ -44,7 +44,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   @inlinable package init(capacity: Int, placeholder: Metadata) {
     precondition(capacity > 0 && capacity & (capacity - 1) == 0, "a history's capacity is a power of two")
     self.capacity = capacity
-    entries = RigidArray(capacity: capacity)
+    entries = UniqueArray(minimumCapacity: capacity)
     for _ in 0..<capacity { entries.append(Entry(sequence: ExtendedSequenceNumber(.min), handle: .none, metadata: placeholder)) }
   }
 

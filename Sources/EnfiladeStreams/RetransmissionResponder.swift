@@ -1,6 +1,5 @@
 // Whether a packet that a subscriber asks for is sent again now (RFC 4588 §7; RFC 4585 §6.2.1).
 
-import BasicContainers
 package import EnfiladeWire
 
 /// The brakes on repair of one outgoing stream: not twice within a round trip, not more than so often, not more than a share of the
@@ -33,7 +32,7 @@ package struct RetransmissionResponder: ~Copyable {
   /// How often each verdict was given, by ``Verdict/rawValue``.
   private var counts = InlineArray<5, UInt64>(repeating: 0)
   private let capacity: Int
-  private var entries: RigidArray<Entry>
+  private var entries: UniqueArray<Entry>
   /// Bytes that may be sent again now.
   private var budgetByteCount: Int64 = Limits.retransmissionBurst.byteCount
 
@@ -41,7 +40,7 @@ package struct RetransmissionResponder: ~Copyable {
   package init(capacity: Int = Limits.sentPacketCount) {
     precondition(capacity >= 256 && capacity <= 65_536 && capacity & (capacity - 1) == 0, "a responder's capacity is a power of two")
     self.capacity = capacity
-    entries = RigidArray(capacity: capacity)
+    entries = UniqueArray(minimumCapacity: capacity)
     for _ in 0..<capacity { entries.append(Entry(round: 0, count: 0, sentAtMilliseconds: 0)) }
   }
 

@@ -1,16 +1,16 @@
 // Which source packet went out under which number: how a NACK of ours is led back to the history.
 
-package import BasicContainers
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// Where a sent packet came from, in eight bytes.
+@usableFromInline
 package struct PacketSource: Hashable, Sendable, BitwiseCopyable {
   /// Which of the forwarder's inputs, counted anew at every switch; tells one numbering from the next.
-  package var generation: UInt16
+  @usableFromInline package var generation: UInt16
   /// Free for the forwarder: what it needs to write the same packet again.
-  package var note: UInt16
+  @usableFromInline package var note: UInt16
   /// The low 32 bits of the input number; ``PacketHistory/widen(_:)`` gives the rest.
-  package var inputLow: UInt32
+  @usableFromInline package var inputLow: UInt32
 
   @inlinable package init(generation: UInt16, note: UInt16 = 0, input: ExtendedSequenceNumber) {
     self.generation = generation
@@ -21,6 +21,7 @@ package struct PacketSource: Hashable, Sendable, BitwiseCopyable {
 
 /// A ring of the last sent packets of one outgoing stream, by outgoing number. With ``PacketSource`` an entry is 12 bytes, so 512 are
 /// 6 KiB for each subscriber and stream.
+@usableFromInline
 package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
   @usableFromInline
   struct Entry {
@@ -34,9 +35,9 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
     }
   }
 
-  package let capacity: Int
+  @usableFromInline package let capacity: Int
   @usableFromInline let shift: Int64
-  @usableFromInline var entries: RigidArray<Entry>
+  @usableFromInline var entries: UniqueArray<Entry>
   @usableFromInline var newest: ExtendedSequenceNumber?
 
   /// - Parameters:
@@ -46,12 +47,12 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
     precondition(capacity >= 16 && capacity <= 65_536 && capacity & (capacity - 1) == 0, "a map's capacity is a power of two")
     self.capacity = capacity
     shift = Int64(capacity.trailingZeroBitCount)
-    entries = RigidArray(capacity: capacity)
+    entries = UniqueArray(minimumCapacity: capacity)
     for _ in 0..<capacity { entries.append(Entry(round: 0, source: placeholder)) }
   }
 
   /// Bytes of an entry, for the memory budget.
-  package static var entryByteCount: Int { MemoryLayout<Entry>.stride }
+  @usableFromInline package static var entryByteCount: Int { MemoryLayout<Entry>.stride }
 
   /// The newest number sent.
   @inlinable package var newestSent: ExtendedSequenceNumber? { newest }

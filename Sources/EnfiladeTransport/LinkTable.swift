@@ -1,6 +1,5 @@
 // From an address, or a ufrag of ours, to the index of a link: the first question about every datagram.
 
-import BasicContainers
 package import EnfiladeSTUN
 package import EnfiladeWire
 
@@ -62,7 +61,7 @@ package struct LinkTable: ~Copyable {
     static var empty: Slot { Slot(key: .placeholder, index: -1) }
   }
 
-  private var slots: RigidArray<Slot>
+  private var slots: UniqueArray<Slot>
   private let mask: Int
   private let seed: HashSeed
   /// The most keys the table takes.
@@ -74,7 +73,7 @@ package struct LinkTable: ~Copyable {
     precondition(0 < capacity && capacity <= 1 << 24, "A table holds between 1 and 2^24 keys.")
     var slotCount = 2
     while slotCount < capacity * 2 { slotCount *= 2 }
-    slots = RigidArray(repeating: .empty, count: slotCount)
+    slots = UniqueArray(repeating: .empty, count: slotCount)
     mask = slotCount - 1
     self.seed = seed
     self.capacity = capacity

@@ -2,17 +2,19 @@
 
 /// One received message: a datagram, or several of equal size (the last may be shorter) that the kernel joined (UDP_GRO). Its bytes stay
 /// where they are until the next receive.
+@usableFromInline
 @safe package struct ReceivedDatagram {
-  package var base: UnsafeMutableRawPointer
-  package var byteCount: Int
+  @usableFromInline package var base: UnsafeMutableRawPointer
+  @usableFromInline package var byteCount: Int
   /// The size of each datagram in the message; 0 when it is one.
-  package var segmentByteCount: Int
+  @usableFromInline package var segmentByteCount: Int
   /// The message was longer than its buffer: not to be trusted.
-  package var isTruncated: Bool
-  package var address: SocketAddress
+  @usableFromInline package var isTruncated: Bool
+  @usableFromInline package var address: SocketAddress
 
   @inlinable
-  package init(base: UnsafeMutableRawPointer, byteCount: Int, segmentByteCount: Int = 0, isTruncated: Bool = false, address: SocketAddress) {
+  package init(base: UnsafeMutableRawPointer, byteCount: Int, segmentByteCount: Int = 0, isTruncated: Bool = false, address: SocketAddress)
+  {
     unsafe self.base = base
     self.byteCount = byteCount
     self.segmentByteCount = segmentByteCount
@@ -21,23 +23,24 @@
   }
 
   /// How many datagrams it holds.
-  package var segmentCount: Int { segmentByteCount == 0 ? 1 : (byteCount + segmentByteCount - 1) / segmentByteCount }
+  @usableFromInline package var segmentCount: Int { segmentByteCount == 0 ? 1 : (byteCount + segmentByteCount - 1) / segmentByteCount }
 }
 
 /// One message to send: a datagram, or a run of datagrams of equal size (the last may be shorter) to one destination (UDP_SEGMENT). Its
 /// bytes stay where they are until the engine is asked again. The layout is the shims' `enfilade_datagram`; a test holds the two together.
+@usableFromInline
 @safe package struct OutgoingDatagram {
   /// The most segments the kernel takes in one message (UDP_MAX_SEGMENTS of Linux before 6.9; later ones take 128).
-  package static let segmentLimit = 64
+  @usableFromInline package static let segmentLimit = 64
   /// The most bytes in one message: below 65,535 less the IP and UDP headers, with room for options.
-  package static let byteLimit = 65_000
+  @usableFromInline package static let byteLimit = 65_000
 
-  package var base: UnsafeMutableRawPointer
-  package var byteCount: UInt32
+  @usableFromInline package var base: UnsafeMutableRawPointer
+  @usableFromInline package var byteCount: UInt32
   /// The size of each segment; 0 sends the bytes as one datagram.
-  package var segmentByteCount: UInt16
+  @usableFromInline package var segmentByteCount: UInt16
   private var flags: UInt16
-  package var address: SocketAddress
+  @usableFromInline package var address: SocketAddress
 
   @inlinable
   package init(base: UnsafeMutableRawPointer, byteCount: Int, segmentByteCount: Int = 0, to address: SocketAddress) {
@@ -54,7 +57,7 @@
   }
 
   /// Whether the kernel takes it: the caller splits longer runs.
-  package var isWithinSegmentationLimits: Bool {
+  @usableFromInline package var isWithinSegmentationLimits: Bool {
     guard byteCount <= Self.byteLimit else { return false }
     guard segmentByteCount != 0 else { return true }
     return (Int(byteCount) + Int(segmentByteCount) - 1) / Int(segmentByteCount) <= Self.segmentLimit

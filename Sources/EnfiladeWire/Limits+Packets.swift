@@ -2,11 +2,11 @@
 
 extension Limits {
   /// Packets of one video encoding kept for repair: 512 are 2 s of 2.5 Mbit/s at 1200 bytes, several round trips of any path that can hold a conversation.
-  package static let videoHistoryPacketCount = 512
+  @usableFromInline package static let videoHistoryPacketCount = 512
   /// Packets of one audio stream kept for repair: 64 × 20 ms are 1.3 s, longer than a playout buffer waits.
-  package static let audioHistoryPacketCount = 64
+  @usableFromInline package static let audioHistoryPacketCount = 64
   /// Datagrams taken from the socket in one turn; with GRO a turn of 64 reads may bring this many.
-  package static let receiveBatchPacketCount = 1024
+  @usableFromInline package static let receiveBatchPacketCount = 1024
   /// Packets on their way from one shard to another: 5 ms at 200,000 packets a second. A full ring drops, it never blocks.
-  package static let lanePacketCount = 1024
+  @usableFromInline package static let lanePacketCount = 1024
 }

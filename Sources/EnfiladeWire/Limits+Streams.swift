@@ -2,36 +2,40 @@
 
 extension Limits {
   /// Missing packets asked for at the same time. More than this is not loss but an outage: a keyframe is cheaper.
-  package static let missingPacketCount = 256
+  @usableFromInline package static let missingPacketCount = 256
   /// A jump of sequence numbers beyond this is a restart, not loss: 1000 packets are 4 s of 2.5 Mbit/s.
-  package static let sequenceJumpCount = 1000
+  @usableFromInline package static let sequenceJumpCount = 1000
   /// How often one missing packet is asked for. At 20 % loss in both directions, ten rounds fail once in 30,000 packets.
-  package static let nackAttemptCount = 10
+  @usableFromInline package static let nackAttemptCount = 10
   /// A packet missing for longer than this comes too late for any conversation.
-  package static let missingPacketAge = TimeDelta.seconds(Int64(2))
+  @usableFromInline package static let missingPacketAge = TimeDelta.seconds(Int64(2))
   /// Lower bound between two NACKs of one packet, for links whose round trip is shorter than a frame.
-  package static let nackIntervalFloor = TimeDelta.milliseconds(20)
+  @usableFromInline package static let nackIntervalFloor = TimeDelta.milliseconds(20)
   /// What a round trip is taken to be until one is measured.
-  package static let assumedRoundTripTime = TimeDelta.milliseconds(100)
+  @usableFromInline package static let assumedRoundTripTime = TimeDelta.milliseconds(100)
+
+  /// Packets of a source that has ended or was replaced are taken for late ones this long: longer than any path reorders, shorter than
+  /// anybody stops and begins again.
+  package static let lateSourceHold = TimeDelta.milliseconds(500)
 
   /// Sent packets of one outgoing stream that can still be asked for: as many as the history of its source holds.
-  package static let sentPacketCount = videoHistoryPacketCount
+  @usableFromInline package static let sentPacketCount = videoHistoryPacketCount
   /// How often one sent packet is sent again. Beyond that the link is not losing packets, it is gone.
-  package static let retransmissionCount = 8
+  @usableFromInline package static let retransmissionCount = 8
   /// Lower bound between two answers for one packet: duplicate NACKs of one loss are this close together.
-  package static let retransmissionIntervalFloor = TimeDelta.milliseconds(10)
+  @usableFromInline package static let retransmissionIntervalFloor = TimeDelta.milliseconds(10)
   /// Upper bound between two answers for one packet, so that a wrong round trip cannot silence repair.
-  package static let retransmissionIntervalCeiling = TimeDelta.milliseconds(500)
+  @usableFromInline package static let retransmissionIntervalCeiling = TimeDelta.milliseconds(500)
   /// Retransmissions may cost this share of the media, in percent: 20 % loss, repaired with 20 % loss, needs 25; twice that for bursts.
-  package static let retransmissionPercent: Int64 = 50
+  @usableFromInline package static let retransmissionPercent: Int64 = 50
   /// Retransmissions saved up for a burst: 0.4 s of 2.5 Mbit/s.
-  package static let retransmissionBurst = DataSize.bytes(128 * 1024)
+  @usableFromInline package static let retransmissionBurst = DataSize.bytes(128 * 1024)
 
   /// Two keyframe requests for one encoding are at least this far apart, and at most that; two round trips between.
-  package static let keyframeIntervalFloor = TimeDelta.milliseconds(200)
-  package static let keyframeIntervalCeiling = TimeDelta.seconds(Int64(1))
+  @usableFromInline package static let keyframeIntervalFloor = TimeDelta.milliseconds(200)
+  @usableFromInline package static let keyframeIntervalCeiling = TimeDelta.seconds(Int64(1))
   /// How often an unanswered keyframe request is repeated, each time after twice the wait, before it is given up: about 10 s.
-  package static let keyframeRetryCount = 6
+  @usableFromInline package static let keyframeRetryCount = 6
   /// Upper bound of that wait.
-  package static let keyframeRetryCeiling = TimeDelta.seconds(Int64(3))
+  @usableFromInline package static let keyframeRetryCeiling = TimeDelta.seconds(Int64(3))
 }

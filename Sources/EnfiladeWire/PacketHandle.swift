@@ -2,13 +2,14 @@
 
 /// A slot, the lease it belongs to, and the shard that owns it. Eight bytes, no reference count: who keeps a handle
 /// must have retained the slot at the owner's ``PacketSlab``.
+@usableFromInline
 package struct PacketHandle: Hashable, Sendable, BitwiseCopyable {
   /// Which slot of the owner's slab.
-  package var index: UInt32
+  @usableFromInline package var index: UInt32
   /// Which lease of that slot; a handle of an earlier lease is stale.
-  package var generation: UInt16
+  @usableFromInline package var generation: UInt16
   /// Which shard's slab.
-  package var shard: UInt8
+  @usableFromInline package var shard: UInt8
   /// Always zero; keeps the eight bytes fully defined, so that a handle can be compared and copied as one word.
   @usableFromInline package var reserved: UInt8
 

@@ -8,6 +8,7 @@
 /// A look-up with a handle of an earlier lease answers `nil`. After 65,536 leases of one slot the generation comes round;
 /// nobody may keep a handle that long without a reference.
 @safe
+@usableFromInline
 package struct PacketSlab: ~Copyable {
   /// What the owner knows about one slot.
   @usableFromInline
@@ -18,24 +19,26 @@ package struct PacketSlab: ~Copyable {
   }
 
   /// Slots start on a cache line, so that a header never straddles two and vector loads are aligned.
-  package static let alignment = 64
+  @usableFromInline package static let alignment = 64
 
-  package let shard: UInt8
-  package let slotCount: Int
+  @usableFromInline package let shard: UInt8
+  @usableFromInline package let slotCount: Int
   /// How many slots are leased now.
-  package private(set) var leasedCount: Int
+  @usableFromInline package private(set) var leasedCount: Int
   /// The most slots that were ever leased at once.
-  package private(set) var highWaterCount: Int
+  @usableFromInline package private(set) var highWaterCount: Int
   /// How many leases were refused because no slot was free.
-  package private(set) var exhaustedCount: UInt64
+  @usableFromInline package private(set) var exhaustedCount: UInt64
 
-  @usableFromInline let base: UnsafeMutableRawPointer
-  @usableFromInline let slots: UnsafeMutablePointer<Slot>
+  // Never replaced, and variables all the same: Swift 6.3 cannot instrument a write through a constant of a ~Copyable value for the thread
+  // sanitizer.
+  @usableFromInline var base: UnsafeMutableRawPointer
+  @usableFromInline var slots: UnsafeMutablePointer<Slot>
   /// The free slots' indices as a stack: the slot given back last is leased next, while it is still in the cache.
-  private let free: UnsafeMutablePointer<UInt32>
+  private var free: UnsafeMutablePointer<UInt32>
 
   /// Allocates everything at once. With `touchesPages` each page is written now, so that no packet waits for a page fault.
-  package init(shard: UInt8, slotCount: Int, touchesPages: Bool = true) {
+  @usableFromInline package init(shard: UInt8, slotCount: Int, touchesPages: Bool = true) {
     precondition(slotCount > 0 && slotCount < Int(UInt32.max), "a slab has slots, and an index fits 32 bits")
     self.shard = shard
     self.slotCount = slotCount
@@ -64,9 +67,9 @@ package struct PacketSlab: ~Copyable {
   // MARK: Look
 
   /// Whether every lease came home.
-  package var isBalanced: Bool { leasedCount == 0 }
+  @usableFromInline package var isBalanced: Bool { leasedCount == 0 }
   /// How many more slots can be leased.
-  package var freeCount: Int { slotCount - leasedCount }
+  @usableFromInline package var freeCount: Int { slotCount - leasedCount }
 
   /// Whether `handle` names a slot of this slab that is leased under the handle's generation.
   @inlinable package func contains(_ handle: PacketHandle) -> Bool {
@@ -77,7 +80,7 @@ package struct PacketSlab: ~Copyable {
   }
 
   /// How many references `handle` has; zero when it is stale.
-  package func referenceCount(of handle: PacketHandle) -> Int {
+  @usableFromInline package func referenceCount(of handle: PacketHandle) -> Int {
     guard contains(handle) else { return 0 }
     // Sound: `contains` checked the index.
     return unsafe Int(slots[Int(handle.index)].referenceCount)
@@ -124,7 +127,7 @@ package struct PacketSlab: ~Copyable {
   // MARK: Verbs
 
   /// Takes a free slot with one reference; `nil`, counted, when none is free.
-  package mutating func lease() -> PacketHandle? {
+  @usableFromInline package mutating func lease() -> PacketHandle? {
     guard leasedCount < slotCount else {
       exhaustedCount &+= 1
       return nil
@@ -145,7 +148,7 @@ package struct PacketSlab: ~Copyable {
   }
 
   /// Gives one reference back; the last one frees the slot and makes every handle to it stale.
-  package mutating func release(_ handle: PacketHandle) {
+  @usableFromInline package mutating func release(_ handle: PacketHandle) {
     precondition(contains(handle), "released a packet that nobody holds")
     let index = Int(handle.index)
     // Sound: `contains` checked the index; the stack has room, because this slot is not on it.
@@ -161,11 +164,12 @@ extension PacketSlab {
   /// Where another shard finds the slots that are lent to it. It checks no generation, because only the owner may read that:
   /// the lender's reference is what keeps the slot.
   @safe
+  @usableFromInline
   package struct Window: @unchecked Sendable {
     // Sendable: both fields never change, and slots behind it are read-only while they are lent.
     @usableFromInline let base: UnsafeRawPointer
-    package let shard: UInt8
-    package let slotCount: Int
+    @usableFromInline package let shard: UInt8
+    @usableFromInline package let slotCount: Int
 
     fileprivate init(base: UnsafeRawPointer, shard: UInt8, slotCount: Int) {
       unsafe self.base = base
@@ -181,12 +185,12 @@ extension PacketSlab {
   }
 
   /// For the other shards, given out once at start. The slab must live until they have stopped.
-  package var window: Window { unsafe Window(base: UnsafeRawPointer(base), shard: shard, slotCount: slotCount) }
+  @usableFromInline package var window: Window { unsafe Window(base: UnsafeRawPointer(base), shard: shard, slotCount: slotCount) }
 }
 
 extension PacketSlab {
   /// How many streams one shard holds packets for.
-  package struct Demand: Sendable {
+  @usableFromInline package struct Demand: Sendable {
     /// Encodings of video: three for each simulcast publication.
     package var videoEncodingCount: Int
     /// Encodings of audio.
@@ -203,7 +207,7 @@ extension PacketSlab {
 
   /// The slots that `demand` can need at the same time. Beyond them a packet is dropped with a reason, so the sum is generous only
   /// where holders are.
-  package static func slotCount(for demand: Demand) -> Int {
+  @usableFromInline package static func slotCount(for demand: Demand) -> Int {
     // A packet that several hold (history, loan, queue) occupies one slot, so the first two terms cover most of the others.
     let history =
       demand.videoEncodingCount * Limits.videoHistoryPacketCount  // every video history full

@@ -2,6 +2,7 @@
 
 /// Elements in chunks, named by index. An index is stable for the element's life and is used again afterwards; growth allocates one chunk
 /// and moves nothing. Access is a bounds check, an occupancy check and two loads.
+@usableFromInline
 @safe package struct Pool<Element: ~Copyable>: ~Copyable {
   @usableFromInline package static var chunkShift: Int { 6 }
   @usableFromInline package static var chunkCount: Int { 1 << chunkShift }
@@ -14,10 +15,10 @@
   /// Indices below this have been handed out at least once.
   @usableFromInline package private(set) var end = 0
   /// How many elements there are.
-  package private(set) var count = 0
+  @usableFromInline package private(set) var count = 0
 
   /// A table that takes at most `capacity` elements, rounded up to whole chunks.
-  package init(capacity: Int) {
+  @usableFromInline package init(capacity: Int) {
     let chunks = max(1, (capacity + Self.chunkCount - 1) >> Self.chunkShift)
     self.capacity = chunks << Self.chunkShift
     // Sound: allocated once, freed in deinit; initialized before use.
@@ -36,9 +37,9 @@
     unsafe occupied.deallocate()
   }
 
-  package var isFull: Bool { count == capacity }
+  @usableFromInline package var isFull: Bool { count == capacity }
   /// Indices that may be occupied: `0..<bound`.
-  package var bound: Int { end }
+  @usableFromInline package var bound: Int { end }
 
   @inlinable package func contains(_ index: Int) -> Bool {
     guard index >= 0, index < end else { return false }
@@ -47,7 +48,7 @@
   }
 
   /// Takes an element in and gives its index; `nil` when the table is full.
-  package mutating func insert(_ element: consuming Element) -> Int? {
+  @usableFromInline package mutating func insert(_ element: consuming Element) -> Int? {
     let index: Int
     if let reused = vacant.popLast() {
       index = Int(reused)
@@ -67,7 +68,7 @@
   }
 
   /// Takes an element out.
-  package mutating func remove(at index: Int) -> Element {
+  @usableFromInline package mutating func remove(at index: Int) -> Element {
     precondition(contains(index), "removed what is not there")
     unsafe occupied[index] = false
     vacant.append(Int32(index))

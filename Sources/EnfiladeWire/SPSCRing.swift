@@ -1,6 +1,6 @@
 // The lane between two shards: a bounded ring with one writing and one reading thread, without a lock.
 
-package import Synchronization
+public import Synchronization
 
 /// A bounded single-producer single-consumer ring. Its two ends are ~Copyable values whose operations are `mutating`, so a second
 /// producer or consumer does not compile.
@@ -11,25 +11,26 @@ package import Synchronization
 ///
 ///     producer: [full? load head (acquire)] → write slot → store tail (release)
 ///     consumer: [empty? load tail (acquire)] → read slot → store head (release)
+@usableFromInline
 package struct SPSCRing<Element: BitwiseCopyable>: ~Copyable {
   private var producer: Producer?
   private var consumer: Consumer?
 
   /// Makes a ring of `capacity` elements, a power of two.
-  package init(capacity: Int) {
+  @usableFromInline package init(capacity: Int) {
     let memory = SPSCRingMemory<Element>(capacity: capacity)
     producer = Producer(memory)
     consumer = Consumer(memory)
   }
 
   /// The writing end, for the one thread that writes. Can be taken once.
-  package mutating func takeProducer() -> Producer {
+  @usableFromInline package mutating func takeProducer() -> Producer {
     guard let end = producer.take() else { preconditionFailure("a ring has one producer") }
     return end
   }
 
   /// The reading end, for the one thread that reads. Can be taken once.
-  package mutating func takeConsumer() -> Consumer {
+  @usableFromInline package mutating func takeConsumer() -> Consumer {
     guard let end = consumer.take() else { preconditionFailure("a ring has one consumer") }
     return end
   }
@@ -76,13 +77,14 @@ final class SPSCRingMemory<Element: BitwiseCopyable>: @unchecked Sendable {
 extension SPSCRing {
   /// The writing end.
   @safe
+  @usableFromInline
   package struct Producer: ~Copyable, @unchecked Sendable {
     // Sendable: it may move to another thread, but never be used by two, because every access that matters is exclusive.
     private let memory: SPSCRingMemory<Element>
     @usableFromInline let published: UnsafeMutablePointer<Atomic<UInt>>
     @usableFromInline let consumed: UnsafeMutablePointer<Atomic<UInt>>
     @usableFromInline let slots: UnsafeMutablePointer<Element>
-    package let capacity: Int
+    @usableFromInline package let capacity: Int
     /// Our index: what is written, published or not.
     @usableFromInline var tail: UInt = 0
     /// The last head we saw; the real one may be further.
@@ -132,13 +134,14 @@ extension SPSCRing {
 
   /// The reading end.
   @safe
+  @usableFromInline
   package struct Consumer: ~Copyable, @unchecked Sendable {
     // Sendable: as the producer.
     private let memory: SPSCRingMemory<Element>
     @usableFromInline let published: UnsafeMutablePointer<Atomic<UInt>>
     @usableFromInline let consumed: UnsafeMutablePointer<Atomic<UInt>>
     @usableFromInline let slots: UnsafeMutablePointer<Element>
-    package let capacity: Int
+    @usableFromInline package let capacity: Int
     /// Our index: what is read.
     @usableFromInline var head: UInt = 0
     /// The last tail we saw; the real one may be further.

@@ -1,8 +1,9 @@
 // Serial numbers: narrow on the wire, wide inside, converted here and nowhere else.
 
 /// An RTP sequence number as on the wire (RFC 3550 §5.1): 16 bits that wrap.
+@usableFromInline
 package struct SequenceNumber: Hashable, Sendable {
-  package var rawValue: UInt16
+  @usableFromInline package var rawValue: UInt16
 
   @inlinable package init(_ rawValue: UInt16) { self.rawValue = rawValue }
 
@@ -14,8 +15,9 @@ package struct SequenceNumber: Hashable, Sendable {
 
 /// A sequence number that never wraps in practice: 64 bits, of which the lowest 16 are on the wire and the next 32 are the
 /// rollover counter of RFC 3711 §3.3.1.
+@usableFromInline
 package struct ExtendedSequenceNumber: Hashable, Comparable, Sendable {
-  package var rawValue: Int64
+  @usableFromInline package var rawValue: Int64
 
   @inlinable package init(_ rawValue: Int64) { self.rawValue = rawValue }
 
@@ -30,6 +32,7 @@ package struct ExtendedSequenceNumber: Hashable, Comparable, Sendable {
 }
 
 /// Widens the sequence numbers of one stream. The newest number seen is the point of reference.
+@usableFromInline
 package struct SequenceUnwrapper: Sendable {
   @usableFromInline package var newest: ExtendedSequenceNumber?
 
@@ -52,8 +55,9 @@ package struct SequenceUnwrapper: Sendable {
 }
 
 /// An RTP timestamp as on the wire: 32 bits of the payload type's clock, that wrap.
+@usableFromInline
 package struct RTPTimestamp: Hashable, Sendable {
-  package var rawValue: UInt32
+  @usableFromInline package var rawValue: UInt32
 
   @inlinable package init(_ rawValue: UInt32) { self.rawValue = rawValue }
   @inlinable package func distance(from other: RTPTimestamp) -> Int { Int(Int32(bitPattern: rawValue &- other.rawValue)) }
@@ -61,8 +65,9 @@ package struct RTPTimestamp: Hashable, Sendable {
 }
 
 /// An RTP timestamp that never wraps: ticks of the stream's clock, 64 bits.
+@usableFromInline
 package struct MediaTime: Hashable, Comparable, Sendable {
-  package var ticks: Int64
+  @usableFromInline package var ticks: Int64
 
   @inlinable package init(ticks: Int64) { self.ticks = ticks }
   @inlinable package var wire: RTPTimestamp { RTPTimestamp(UInt32(truncatingIfNeeded: ticks)) }
@@ -70,6 +75,7 @@ package struct MediaTime: Hashable, Comparable, Sendable {
 }
 
 /// Widens the timestamps of one stream.
+@usableFromInline
 package struct TimestampUnwrapper: Sendable {
   @usableFromInline package var newest: MediaTime?
 

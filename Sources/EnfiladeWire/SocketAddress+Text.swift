@@ -2,7 +2,7 @@
 
 extension SocketAddress: LosslessStringConvertible {
   /// Reads `192.0.2.1:5000` or `[2001:db8::1]:5000`, the forms of ``description``.
-  package init?(_ text: String) {
+  @usableFromInline package init?(_ text: String) {
     guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else { return nil }
     guard let port = Self.decimal(text[text.index(after: colon)...].utf8, max: 65_535) else { return nil }
     var host = text[..<colon]
@@ -17,7 +17,7 @@ extension SocketAddress: LosslessStringConvertible {
   }
 
   /// Reads an address literal without brackets; `nil` for names, for IPv4 with leading zeros, and for zones that are not numbers.
-  package init?(host: some StringProtocol, port: UInt16) {
+  @usableFromInline package init?(host: some StringProtocol, port: UInt16) {
     // The longest literal is a mapped IPv4 address in full with a zone: 45 + 1 + 10.
     guard host.utf8.count <= 56 else { return nil }
     let bytes = Array(host.utf8)
@@ -38,10 +38,10 @@ extension SocketAddress: LosslessStringConvertible {
   }
 
   /// The address and its port; IPv6 in brackets (RFC 5952 §6).
-  package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  @usableFromInline package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
   /// The address alone, as RFC 5952 writes it.
-  package var host: String {
+  @usableFromInline package var host: String {
     guard isIPv6 else { return Self.dotted(UInt32(truncatingIfNeeded: low)) }
     let zone = scope == 0 ? "" : "%\(scope)"
     // RFC 5952 §5: a known prefix of an embedded IPv4 address; here the mapped one.

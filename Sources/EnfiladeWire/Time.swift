@@ -1,9 +1,10 @@
 // Instants and spans of time, as the engine is told them. Nothing below the runtime reads a clock.
 
 /// A point on the monotonic clock of whoever drives the engine, in nanoseconds since an arbitrary origin.
+@usableFromInline
 package struct Instant: Hashable, Comparable, Sendable {
   /// Nanoseconds since the driver's origin; never negative in practice.
-  package var nanoseconds: Int64
+  @usableFromInline package var nanoseconds: Int64
 
   @inlinable package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
@@ -28,9 +29,10 @@ package struct Instant: Hashable, Comparable, Sendable {
 }
 
 /// A signed span of time in nanoseconds.
+@usableFromInline
 package struct TimeDelta: Hashable, Comparable, Sendable {
   /// The length in nanoseconds.
-  package var nanoseconds: Int64
+  @usableFromInline package var nanoseconds: Int64
 
   @inlinable package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
@@ -61,8 +63,9 @@ package struct TimeDelta: Hashable, Comparable, Sendable {
 }
 
 /// A 64-bit NTP timestamp: seconds since 1900 in the upper half, the fraction in the lower (RFC 5905 §6).
+@usableFromInline
 package struct NTPTimestamp: Hashable, Comparable, Sendable {
-  package var rawValue: UInt64
+  @usableFromInline package var rawValue: UInt64
 
   @inlinable package init(rawValue: UInt64) { self.rawValue = rawValue }
 
@@ -89,9 +92,10 @@ package struct NTPTimestamp: Hashable, Comparable, Sendable {
 }
 
 /// Which wall-clock time an instant was; given to the engine once, because it has no clock of its own.
+@usableFromInline
 package struct WallClock: Hashable, Sendable {
-  package var instant: Instant
-  package var ntp: NTPTimestamp
+  @usableFromInline package var instant: Instant
+  @usableFromInline package var ntp: NTPTimestamp
 
   @inlinable package init(instant: Instant, ntp: NTPTimestamp) {
     self.instant = instant

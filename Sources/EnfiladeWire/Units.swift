@@ -1,8 +1,9 @@
 // Quantities with types, so that a bit is never added to a byte.
 
 /// A rate in bits per second.
+@usableFromInline
 package struct Bitrate: Hashable, Comparable, Sendable {
-  package var bitsPerSecond: Int64
+  @usableFromInline package var bitsPerSecond: Int64
 
   @inlinable package init(bitsPerSecond: Int64) { self.bitsPerSecond = bitsPerSecond }
   @inlinable package static var zero: Bitrate { Bitrate(bitsPerSecond: 0) }
@@ -16,8 +17,9 @@ package struct Bitrate: Hashable, Comparable, Sendable {
 }
 
 /// An amount of data in bytes.
+@usableFromInline
 package struct DataSize: Hashable, Comparable, Sendable {
-  package var byteCount: Int64
+  @usableFromInline package var byteCount: Int64
 
   @inlinable package init(byteCount: Int64) { self.byteCount = byteCount }
   @inlinable package static var zero: DataSize { DataSize(byteCount: 0) }

@@ -75,6 +75,40 @@ struct ArchitectureTests {
     }
   }
 
+  /// In Swift 6.3 `@inlinable` on a member of a plain `package` type does nothing, and nothing says so: no body crosses the module's
+  /// border, and generic code runs unspecialized. The type has to be `@usableFromInline` as well.
+  @Test("A type with inlinable members is itself usable from inline", arguments: ["EnfiladeWire", "EnfiladeStreams"])
+  func inlinableTypes(module: String) {
+    let files = SourceTree.files(below: "Sources/\(module)")
+    var needed: Set<String> = []
+    var declared: [String: Bool] = [:]
+    for file in files {
+      var enclosing: [(name: String, indentation: Int)] = []
+      var attributes = ""
+      for line in SourceTree.lines(of: file) {
+        let text = line.drop { $0 == " " }
+        if text.isEmpty || text.hasPrefix("//") { continue }
+        let indentation = line.count - text.count
+        while let last = enclosing.last, indentation <= last.indentation { enclosing.removeLast() }
+        let words = (attributes + text).split { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == "@" || $0 == ".") }.map(String.init)
+        if text.hasPrefix("@"), !words.contains(where: { ["package", "struct", "func", "var", "init"].contains($0) }) {
+          attributes += text + " "
+          continue
+        }
+        attributes = ""
+        if words.contains("@inlinable") { needed.formUnion(enclosing.map(\.name)) }
+        guard let kind = words.firstIndex(where: { ["struct", "enum", "class", "extension"].contains($0) }), kind + 1 < words.count,
+          text.hasSuffix("{"), !words.contains("func")
+        else { continue }
+        let name = words[kind + 1].split(separator: ".").last.map(String.init) ?? ""
+        enclosing.append((name, indentation))
+        if words[kind] != "extension" { declared[name] = words.contains("@usableFromInline") || words.contains("public") }
+      }
+    }
+    #expect(!needed.isEmpty)
+    for name in needed.sorted() where declared[name] == false { Issue.record("\(name) has inlinable members that cannot be inlined") }
+  }
+
   @Test("No source file puts work off")
   func nothingPutOff() {
     // Spelt in two halves, because this file is searched too.

@@ -136,6 +136,32 @@ struct ContinuityTests {
     #expect(world.violations.isEmpty)
   }
 
+  @Test("Packets that a goodbye overtook do not bring the publication back; the same source may begin again a little later")
+  func lateAfterGoodbye() {
+    let (world, publisher, subscriber) = Self.pair(seed: 75)
+    publisher.uplink.delay = .milliseconds(60)
+    for stream in publisher.published { publisher.sendFrame(of: stream, at: world.now, in: world) }
+    publisher.uplink.delay = .milliseconds(10)
+    publisher.sendGoodbye(publisher.published.map(\.ssrc), in: world)
+    for stream in publisher.published { stream.isPaused = true }
+    world.run(for: .milliseconds(700))
+    #expect(world.events.count { if case .mediaEnded = $0.event { true } else { false } } == 2)
+    #expect(world.events.count { if case .mediaStarted = $0.event { true } else { false } } == 2)
+    #expect(world.engine.census.inboundStreams == 0)
+    #expect(world.engine.drops[.endedSource] == 4)
+    for stream in publisher.published {
+      stream.isPaused = false
+      stream.wantsKeyframe = true
+      stream.nextFrameAt = world.now
+    }
+    world.run(for: .milliseconds(500))
+    #expect(world.events.count { if case .mediaStarted = $0.event { true } else { false } } == 4)
+    for (kind, rate) in [(MediaKind.audio, Int64(48_000)), (.video, 90_000)] {
+      Self.expectContinuous(subscriber.packets(on: subscriber.slot(kind)), clockRate: rate, tolerance: .milliseconds(2))
+    }
+    #expect(world.violations.isEmpty)
+  }
+
   @Test("A goodbye for a source that is not its own changes nothing")
   func foreignGoodbye() {
     let (world, publisher, subscriber) = Self.pair(seed: 64)

@@ -116,6 +116,75 @@ struct FanOutTests {
     #expect(world.violations.isEmpty)
   }
 
+  @Test("Packets that the kernel joined are taken apart again", arguments: [1, 2, 7, 40])
+  func joined(count: Int) throws {
+    let world = EngineWorld(seed: 29)
+    let publisher = world.addPeer("publisher", publishes: [.audio])
+    let subscriber = world.addPeer("subscriber", receives: [.audio])
+    world.connect()
+    world.subscribe(subscriber, to: publisher, .audio)
+    let stream = publisher.stream(.audio)
+    stream.isPaused = true
+    world.run(for: .milliseconds(100))
+    let session = try #require(publisher.session)
+    var message: [UInt8] = []
+    var size = 0
+    for position in 0..<count {
+      // The last may be shorter.
+      let payload = TaggedPayload.opus(tag: UInt64(7_000_000 + position), byteCount: position == count - 1 ? 60 : 80)
+      let packet = RTPBytes(
+        payloadType: publisher.numbers.opus, sequence: stream.next.wire.rawValue, timestamp: UInt32(position * 960), ssrc: stream.ssrc.rawValue,
+        extensions: [.init(publisher.numbers.mid, stream.mid)], payload: payload)
+      let sealed = publisher.protector.protect(
+        packet.bytes, headerByteCount: packet.headerByteCount, ssrc: stream.ssrc, index: stream.next, isRTCP: false, session: session)
+      stream.next = stream.next + 1
+      if position == 0 { size = try #require(sealed).count }
+      message += try #require(sealed)
+    }
+    world.inject(message, from: publisher.address, segmentByteCount: count > 1 ? size : 0)
+    world.run(for: .milliseconds(20))
+    let packets = subscriber.packets(on: subscriber.slot(.audio))
+    #expect(packets.suffix(count).map(\.tag) == (0..<count).map { UInt64(7_000_000 + $0) })
+    for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
+  }
+
+  @Test("Packets that differ by a few bytes are padded to one size and leave in one message, if that is wanted", arguments: [true, false])
+  func levelledRuns(isLevelled: Bool) {
+    let world = EngineWorld(seed: 28, levelsRuns: isLevelled)
+    let publisher = world.addPeer("publisher", publishes: [.video]) { peer in
+      peer.stream(.video).packetsPerFrame = 12
+      peer.stream(.video).payloadByteCount = 1000
+    }
+    let subscriber = world.addPeer("subscriber", receives: [.video])
+    world.connect()
+    world.subscribe(subscriber, to: publisher, .video)
+    world.run(for: .milliseconds(300))
+    publisher.stream(.video).isPaused = true
+    world.run(for: .milliseconds(100))
+    let before = subscriber.packets(on: subscriber.slot(.video)).count
+    let messages = world.engine.traffic.messagesOut
+    let stream = publisher.stream(.video)
+    var sizes: [Int] = []
+    for position in 0..<12 {
+      sizes.append(1000 + (position * 5) % 13)
+      let payload = TaggedPayload.vp8(tag: UInt64(8_000_000 + position), isFirst: position == 0, isKeyframe: false, byteCount: sizes[position])
+      publisher.send(payload, of: stream, marker: position == 11, timestamp: stream.timestamp(at: world.now), in: world)
+    }
+    world.run(for: .milliseconds(25))
+    let packets = subscriber.packets(on: subscriber.slot(.video)).dropFirst(before)
+    #expect(packets.map(\.payload.count) == sizes)
+    let sent = Set(stream.sent.values.map(\.payload))
+    for packet in packets { #expect(sent.contains(packet.payload)) }
+    if isLevelled {
+      #expect(packets.dropLast().allSatisfy { $0.rtp.payload.count + $0.rtp.paddingByteCount == 1012 })
+      #expect(world.engine.traffic.messagesOut - messages <= 2)
+    } else {
+      #expect(packets.allSatisfy { $0.rtp.paddingByteCount == 0 })
+      #expect(world.engine.traffic.messagesOut - messages > 4)
+    }
+    #expect(world.violations.isEmpty)
+  }
+
   @Test("What is published before anybody subscribes is announced once, and forwarded to nobody")
   func nobodySubscribes() {
     let world = EngineWorld(seed: 24)

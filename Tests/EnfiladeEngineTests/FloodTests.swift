@@ -5,6 +5,15 @@ import EnfiladeTestSupport
 import EnfiladeWire
 import Testing
 
+extension EngineWorld {
+  /// Gives a peer one more slot, and tells the engine.
+  func addedSlot(_ kind: MediaKind, to peer: ScriptedPeer) -> SlotKey {
+    let slot = addSlot(kind, to: peer)
+    perform(.configure(peer.link, peer.media))
+    return slot.key
+  }
+}
+
 /// What nonsense looks like.
 enum Nonsense: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case likeSTUN
@@ -89,6 +98,72 @@ struct FloodTests {
         return ([first[Int(random.next() % UInt64(first.count))]] + noise(0...100), 0)
       case .joined: return (noise(1...3000), Int(random.next() % 1600))
       }
+    }
+  }
+
+  @Test("What a peer with keys says, however wrong, harms nobody else", arguments: 0..<8 as Range<UInt64>)
+  func authenticatedNonsense(seed: UInt64) throws {
+    let call = Call(seed: 130)
+    let world = call.world
+    let villain = world.addPeer("villain", publishes: [.audio, .video], receives: [.audio, .video])
+    world.connect()
+    for kind in MediaKind.allCases {
+      world.subscribe(villain, to: call.publisher, kind)
+      world.perform(.bind(world.addedSlot(kind, to: call.subscriber), villain.stream(kind).publication))
+    }
+    let session = try #require(villain.session)
+    let before = MediaKind.allCases.map { call.subscriber.packets(on: call.subscriber.slot($0)).count }
+    var random = SeededRandom(seed: seed)
+    for number in 0..<5000 {
+      var bytes = Self.likelyPacket(of: villain, using: &random)
+      // Some bits of it are wrong.
+      for _ in 0..<(random.next() % 6) {
+        let bit = Int(random.next() % UInt64(min(bytes.count, 60) * 8))
+        bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+      }
+      if random.next() % 8 == 0 { bytes = Array(bytes.prefix(max(12, Int(random.next() % UInt64(bytes.count))))) }
+      while bytes.count < 12 { bytes.append(0) }
+      let isRTCP = 192...223 ~= bytes[1]
+      bytes[0] = bytes[0] & 0x3F | 0x80
+      let index = ExtendedSequenceNumber(Int64(UInt16(bytes[2]) << 8 | UInt16(bytes[3])))
+      let ssrc = SSRC(UInt32(truncatingIfNeeded: isRTCP ? 0 : EnfiladeTestSupport.number(bytes[8..<12])))
+      let sealed = villain.protector.protect(
+        bytes, headerByteCount: isRTCP ? 8 : 12, ssrc: ssrc, index: index, isRTCP: isRTCP, session: session)
+      world.inject(try #require(sealed), from: villain.address)
+      if number % 100 == 99 { world.run(for: .milliseconds(20)) }
+    }
+    #expect(world.violations.isEmpty)
+    #expect(world.engine.census.inboundStreams <= 4)
+    for (kind, count) in zip(MediaKind.allCases, before) {
+      let packets = call.subscriber.packets(on: call.subscriber.slot(kind))
+      #expect(packets.count >= count + 22 * (kind == .audio ? 2 : 6))
+      for (one, next) in zip(packets, packets.dropFirst()) where next.index - one.index != 1 { Issue.record("a gap") }
+    }
+    for peer in world.peers { world.removeLink(of: peer) }
+    #expect(world.engine.census == ShardEngine.Census())
+  }
+
+  /// A packet such as a peer sends: media, repair, reports, requests.
+  private static func likelyPacket(of peer: ScriptedPeer, using random: inout SeededRandom) -> [UInt8] {
+    let stream = peer.published[Int(random.next() % 2)]
+    let slot = peer.slots[Int(random.next() % 2)]
+    let (ours, theirs) = (big(UInt64(stream.ssrc.rawValue), 4), big(UInt64(slot.ssrc.rawValue), 4))
+    func words(_ count: Int) -> [UInt8] { (0..<4 * count).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
+    switch random.next() % 10 {
+    case 0...3:
+      var packet = RTPBytes(
+        payloadType: stream.payloadType, sequence: UInt16(truncatingIfNeeded: random.next()), timestamp: UInt32(truncatingIfNeeded: random.next()),
+        ssrc: stream.ssrc.rawValue, extensions: [.init(peer.numbers.mid, stream.mid), .init(3, words(1).suffix(2))],
+        payload: words(Int(random.next() % 30)), paddingByteCount: random.next() % 4 == 0 ? 20 : 0)
+      if random.next() % 3 == 0 { packet.ssrc = UInt32(truncatingIfNeeded: random.next()) }
+      if random.next() % 3 == 0 { packet.payloadType = stream.retransmissionPayloadType ?? 97 }
+      return packet.bytes
+    case 4: return [0x81, 200, 0, 12] + ours + words(5) + theirs + words(5)
+    case 5: return [0x82, 201, 0, 13] + ours + theirs + words(5) + theirs + words(5)
+    case 6: return [0x81, 205, 0, 5] + ours + theirs + words(3)
+    case 7: return [0x81, 206, 0, 2] + ours + theirs
+    case 8: return [0x8F, 205, 0, 9] + ours + theirs + words(7)
+    default: return random.next() % 20 == 0 ? [0x81, 203, 0, 1] + ours : [0x84, 206, 0, 4] + ours + words(1) + theirs + words(1)
     }
   }
 

@@ -1,7 +1,6 @@
 // One shard's engine in virtual time, with its peers and the paths between. It holds the engine's driver to the rules: drain after every
 // change, never let time go back. It holds the engine to some of its own: no deadline that is due stays due, no outgoing number is used twice.
 
-import BasicContainers
 package import EnfiladeEngine
 import EnfiladeRTP
 import EnfiladeSTUN
@@ -41,14 +40,17 @@ package final class EngineWorld {
     var used: Set<Int64> = []
   }
 
-  package init(seed: UInt64, linkCapacity: Int = 64, slotCount: Int = 4096, start: Instant = Instant(nanoseconds: 1_000_000_000)) {
+  package init(
+    seed: UInt64, linkCapacity: Int = 64, slotCount: Int = 4096, levelsRuns: Bool = true, start: Instant = Instant(nanoseconds: 1_000_000_000)
+  ) {
     random = SeededRandom(seed: seed)
     now = start
     wallClock = WallClock(instant: start, ntp: NTPTimestamp(rawValue: 0xE900_0000_8000_0000))
     handshakes = NullHandshakeFactory(seed: random.next())
-    engine = ShardEngine(
-      ShardConfiguration(shard: 0, seed: random.next(), wallClock: wallClock, linkCapacity: linkCapacity, slotCount: slotCount),
-      protector: protector, handshakes: handshakes)
+    var configuration = ShardConfiguration(
+      shard: 0, seed: random.next(), wallClock: wallClock, linkCapacity: linkCapacity, slotCount: slotCount)
+    configuration.levelsRuns = levelsRuns
+    engine = ShardEngine(configuration, protector: protector, handshakes: handshakes)
     arena = .allocate(byteCount: Self.arenaByteCount, alignment: 64)
   }
 
