@@ -49,8 +49,9 @@ address: export LSAN_OPTIONS := suppressions=$(CURDIR)/Tests/leaks.supp:print_su
 address: ## Step: every unit test of the library, under the address sanitizer.
 	swift test --sanitize=address --scratch-path .build-asan
 
+thread: export TSAN_OPTIONS := suppressions=$(CURDIR)/Tests/tsan.supp
 thread: ## Step: what runs on several threads, under the thread sanitizer.
-	swift test --sanitize=thread --scratch-path .build-tsan --filter 'EnfiladeTests|EnfiladeIOTests|EnfiladeRuntimeTests|Ring|Mailbox'
+	swift test --sanitize=thread --scratch-path .build-tsan --filter 'EnfiladeTests|SPSCRing'
 
 fuzz: ## Step: every fuzz target for a few seconds.
 	Tests/Fuzz/run $(FUZZ_SECONDS)
