@@ -92,7 +92,8 @@ let package = Package(
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO", "EnfiladeSRTP",
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO",
+        "EnfiladeSRTP",
         "EnfiladeWire", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: everywhere),
 
@@ -110,20 +111,39 @@ let package = Package(
 
     // MARK: Tests
     .testTarget(name: "ArchitectureTests", swiftSettings: everywhere),
-    .testTarget(name: "CLibsTests", dependencies: ["COpenSSL", "CSRTP", "COpus", "CVPX", "CYUV", "CEnfiladeShims"] + ipsecMBDependency, swiftSettings: everywhere + ipsecMBSetting),
+    .testTarget(
+      name: "CLibsTests", dependencies: ["COpenSSL", "CSRTP", "COpus", "CVPX", "CYUV", "CEnfiladeShims"] + ipsecMBDependency,
+      swiftSettings: everywhere + ipsecMBSetting),
     .testTarget(name: "EnfiladeWireTests", dependencies: ["EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeSTUNTests", dependencies: ["EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeSDPTests", dependencies: ["EnfiladeSDP", "EnfiladeWire"], resources: [.copy("Fixtures")], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeSDPTests", dependencies: ["EnfiladeSDP", "EnfiladeWire"], resources: [.copy("Fixtures")], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeRTPTests", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeCongestionTests", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeCongestionTests", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeForwardingTests", dependencies: ["EnfiladeForwarding", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeEngineTests", dependencies: ["EnfiladeTestSupport", "EnfiladeEngine", "EnfiladeCongestion", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeForwardingTests", dependencies: ["EnfiladeForwarding", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"],
+      swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeEngineTests",
+      dependencies: [
+        "EnfiladeTestSupport", "EnfiladeEngine", "EnfiladeCongestion", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams",
+        "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire",
+      ], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire", "enfilade-impair"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeDTLSTests", dependencies: ["EnfiladeDTLS", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere),
-    .testTarget(name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"], swiftSettings: everywhere + ipsecMBSetting),
-    .testTarget(name: "EnfiladeTests", dependencies: ["Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeSTUN", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"],
+      swiftSettings: everywhere + ipsecMBSetting),
+    .testTarget(
+      name: "EnfiladeTests",
+      dependencies: [
+        "Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeSTUN",
+        "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire",
+      ], swiftSettings: everywhere),
   ] + ipsecMBTargets,
   swiftLanguageModes: [.v6]
 )

@@ -30,7 +30,8 @@ actor EngineCore {
 
   init(_ configuration: Engine.Configuration) throws(EngineError) {
     logger = configuration.logger
-    guard let port = UInt16(exactly: configuration.udpPort), Int(port) + configuration.shards <= 65_536, 1...255 ~= configuration.shards else {
+    guard let port = UInt16(exactly: configuration.udpPort), Int(port) + configuration.shards <= 65_536, 1...255 ~= configuration.shards
+    else {
       throw EngineError(
         code: .socket, reason: "\(configuration.shards) ports from \(configuration.udpPort) on are not all between 0 and 65535")
     }

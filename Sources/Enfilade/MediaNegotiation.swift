@@ -20,7 +20,9 @@ enum MediaNegotiation {
     .mid, .transportSequenceNumber, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay, .dependencyDescriptor,
   ]
   /// Extensions written to a subscriber.
-  private static let sent: Set<ExtensionKind> = [.mid, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay, .dependencyDescriptor]
+  private static let sent: Set<ExtensionKind> = [
+    .mid, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay, .dependencyDescriptor,
+  ]
 
   static func formats(_ codecs: [AcceptedCodec]) -> [NegotiatedFormat] {
     codecs.compactMap { codec in

@@ -127,7 +127,9 @@ final class DTLSConnection {
   func retransmit() -> Bool {
     ERR_clear_error()
     // One second after the epoch: long ago, and not zero, which would mean that the timer does not run.
-    if Self.timerIsReachable, let timerLocation, timerLocation.pointee.tv_sec != 0 { timerLocation.pointee = timeval(tv_sec: 1, tv_usec: 0) }
+    if Self.timerIsReachable, let timerLocation, timerLocation.pointee.tv_sec != 0 {
+      timerLocation.pointee = timeval(tv_sec: 1, tv_usec: 0)
+    }
     return SSL_ctrl(ssl, DTLS_CTRL_HANDLE_TIMEOUT, 0, nil) >= 0
   }
 

@@ -18,7 +18,8 @@ package struct EgressRecord {
   package var sequence: ExtendedSequenceNumber
 
   package init(
-    stream: Int32, packet: Int32, payloadType: PayloadType, isRetransmission: Bool, sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp
+    stream: Int32, packet: Int32, payloadType: PayloadType, isRetransmission: Bool, sequence: ExtendedSequenceNumber,
+    timestamp: RTPTimestamp
   ) {
     self.stream = stream
     self.packet = packet

@@ -161,7 +161,8 @@ extension ShardEngine {
     let payload = unsafe UnsafeRawPointer(
       slab.pointer(to: packets[index].handle)! + packets[index].start + view.payloadOffset)
     var job = unsafe ProtectJob(
-      session: session, isRTCP: false, headerByteCount: headerByteCount, payloadByteCount: view.payloadByteCount, ssrc: ssrc, index: sequence,
+      session: session, isRTCP: false, headerByteCount: headerByteCount, payloadByteCount: view.payloadByteCount, ssrc: ssrc,
+      index: sequence,
       payload: payload, destination: destination)
     if record.isRetransmission {
       // The original sequence number goes in front, so the payload is copied behind it and encrypted in place (RFC 4588 §4).

@@ -67,7 +67,8 @@ extension ShardEngine {
 
   /// A subscriber misses one of our packets: it is made again from the shared history, if that is still of use.
   private mutating func handleLost(_ number: SequenceNumber, of ssrc: SSRC, link: Int, at now: Instant) {
-    guard let stream = outboundStream(ssrc, link: link), outbound[stream].retransmissionSSRC != nil, outbound[stream].publication >= 0 else {
+    guard let stream = outboundStream(ssrc, link: link), outbound[stream].retransmissionSSRC != nil, outbound[stream].publication >= 0
+    else {
       return drops.count(.rtcpUnknownTarget)
     }
     let current = Int(publications[Int(outbound[stream].publication)].currentInbound)

@@ -69,7 +69,8 @@ extension ShardEngine {
       outbound[stream].rewriter.leaveOut(packets[index].sequence)
       return drops.count(.paddingOnly)
     }
-    guard let placement = outbound[stream].rewriter.place(packets[index].sequence, timestamp: packets[index].view.timestamp, now: now) else {
+    guard let placement = outbound[stream].rewriter.place(packets[index].sequence, timestamp: packets[index].view.timestamp, now: now)
+    else {
       return drops.count(.olderThanSwitch)
     }
     outbound[stream].map.insert(
@@ -119,7 +120,8 @@ extension ShardEngine {
     slab.retain(entry.handle)
     packets.append(
       Packet(
-        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(source), format: entry.metadata.format, startsKeyframe: false,
+        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(source), format: entry.metadata.format,
+        startsKeyframe: false,
         isRepair: true, sequence: entry.sequence, view: view, extensions: extensions))
     return packets.count - 1
   }

@@ -47,7 +47,8 @@ extension ShardEngine {
     if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
     return keep(
       Packet(
-        handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, startsKeyframe: false, sequence: index,
+        handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, startsKeyframe: false,
+        sequence: index,
         view: view, extensions: extensions), bytes: bytes, feedback: format.feedback, at: now)
   }
 

@@ -42,7 +42,7 @@ struct ReceivedPacketRecorderTests {
     var found: [Feedback] = []
     while let feedback = poll(&recorder, at: now) {
       found.append(feedback)
-      if found.count > 100 { Issue.record("never ends") ; break }
+      if found.count > 100 { Issue.record("never ends"); break }
     }
     return found
   }
@@ -85,9 +85,11 @@ struct ReceivedPacketRecorderTests {
     #expect(recorder.nextDeadline == Self.at(5000))
   }
 
-  @Test("The interval follows the bandwidth between 50 and 100 ms: 68 bytes may take a twentieth", arguments: [
-    (0, 100), (50, 100), (108, 100), (109, 99), (145, 75), (217, 50), (218, 50), (5000, 50),
-  ] as [(Int64, Int64)])
+  @Test(
+    "The interval follows the bandwidth between 50 and 100 ms: 68 bytes may take a twentieth",
+    arguments: [
+      (0, 100), (50, 100), (108, 100), (109, 99), (145, 75), (217, 50), (218, 50), (5000, 50),
+    ] as [(Int64, Int64)])
   func interval(kilobitsPerSecond: Int64, milliseconds: Int64) {
     var recorder = ReceivedPacketRecorder()
     recorder.setAvailableBitrate(.kilobitsPerSecond(kilobitsPerSecond))

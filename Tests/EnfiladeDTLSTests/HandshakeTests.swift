@@ -36,7 +36,8 @@ struct HandshakeTests {
   @Test("Without a shared profile both fail and neither has keys")
   func noSharedProfile() throws {
     let pair = HandshakePair(
-      client: try OpenSSLHandshakeFactory(profiles: [.aeadAES128GCM]), server: try OpenSSLHandshakeFactory(profiles: [.aes128CMHMACSHA1_80]))
+      client: try OpenSSLHandshakeFactory(profiles: [.aeadAES128GCM]), server: try OpenSSLHandshakeFactory(profiles: [.aes128CMHMACSHA1_80])
+    )
     pair.run()
     #expect(pair.client.state == .failed(.noSharedProfile))
     #expect(pair.server.state == .failed(.noSharedProfile))
@@ -57,9 +58,11 @@ struct HandshakeTests {
     #expect(pair[side == .client ? .server : .client].state != .connected)
   }
 
-  @Test("No fingerprint, or one of a hash function that is refused, fits nothing", arguments: [
-    [], [CertificateFingerprint(algorithm: "sha-1", digest: [UInt8](repeating: 0, count: 20))],
-  ])
+  @Test(
+    "No fingerprint, or one of a hash function that is refused, fits nothing",
+    arguments: [
+      [], [CertificateFingerprint(algorithm: "sha-1", digest: [UInt8](repeating: 0, count: 20))],
+    ])
   func noFingerprint(fingerprints: [CertificateFingerprint]) {
     let (one, other) = (HandshakePair.clientFactory, HandshakePair.serverFactory)
     let pair = HandshakePair(
@@ -273,7 +276,8 @@ struct HandshakeTests {
 
   @Test("Three hundred hellos of strangers leave one association and a bounded queue")
   func flood() {
-    let server = HandshakePair.serverFactory.makeHandshake(role: .passive, remoteFingerprints: [HandshakePair.clientFactory.localFingerprint])
+    let server = HandshakePair.serverFactory.makeHandshake(
+      role: .passive, remoteFingerprints: [HandshakePair.clientFactory.localFingerprint])
     var random = SeededRandom(seed: 5)
     let pair = HandshakePair()
     pair.client.start(at: pair.now)

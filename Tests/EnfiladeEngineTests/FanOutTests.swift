@@ -133,7 +133,8 @@ struct FanOutTests {
       // The last may be shorter.
       let payload = TaggedPayload.opus(tag: UInt64(7_000_000 + position), byteCount: position == count - 1 ? 60 : 80)
       let packet = RTPBytes(
-        payloadType: publisher.numbers.opus, sequence: stream.next.wire.rawValue, timestamp: UInt32(position * 960), ssrc: stream.ssrc.rawValue,
+        payloadType: publisher.numbers.opus, sequence: stream.next.wire.rawValue, timestamp: UInt32(position * 960),
+        ssrc: stream.ssrc.rawValue,
         extensions: [.init(publisher.numbers.mid, stream.mid)], payload: payload)
       let sealed = publisher.protector.protect(
         packet.bytes, headerByteCount: packet.headerByteCount, ssrc: stream.ssrc, index: stream.next, isRTCP: false, session: session)
@@ -167,7 +168,8 @@ struct FanOutTests {
     var sizes: [Int] = []
     for position in 0..<12 {
       sizes.append(1000 + (position * 5) % 13)
-      let payload = TaggedPayload.vp8(tag: UInt64(8_000_000 + position), isFirst: position == 0, isKeyframe: false, byteCount: sizes[position])
+      let payload = TaggedPayload.vp8(
+        tag: UInt64(8_000_000 + position), isFirst: position == 0, isKeyframe: false, byteCount: sizes[position])
       publisher.send(payload, of: stream, marker: position == 11, timestamp: stream.timestamp(at: world.now), in: world)
     }
     world.run(for: .milliseconds(25))

@@ -82,7 +82,8 @@ struct FloodTests {
         return ([0, 1] + big(UInt64(body.count & ~3), 2) + [0x21, 0x12, 0xA4, 0x42] + noise(12...12) + body, 0)
       case .likeDTLS: return ([UInt8.random(in: 20...63, using: &random)] + noise(0...300), 0)
       case .likeRTP: return ([UInt8.random(in: 128...191, using: &random), UInt8.random(in: 0...191, using: &random)] + noise(0...300), 0)
-      case .likeRTCP: return ([UInt8.random(in: 128...191, using: &random), UInt8.random(in: 192...223, using: &random)] + noise(0...300), 0)
+      case .likeRTCP:
+        return ([UInt8.random(in: 128...191, using: &random), UInt8.random(in: 192...223, using: &random)] + noise(0...300), 0)
       case .truncated: return (Array(sample.prefix(Int(random.next() % UInt64(sample.count)))), 0)
       case .bitFlipped:
         var bytes = sample
@@ -152,7 +153,8 @@ struct FloodTests {
     switch random.next() % 10 {
     case 0...3:
       var packet = RTPBytes(
-        payloadType: stream.payloadType, sequence: UInt16(truncatingIfNeeded: random.next()), timestamp: UInt32(truncatingIfNeeded: random.next()),
+        payloadType: stream.payloadType, sequence: UInt16(truncatingIfNeeded: random.next()),
+        timestamp: UInt32(truncatingIfNeeded: random.next()),
         ssrc: stream.ssrc.rawValue, extensions: [.init(peer.numbers.mid, stream.mid), .init(3, words(1).suffix(2))],
         payload: words(Int(random.next() % 30)), paddingByteCount: random.next() % 4 == 0 ? 20 : 0)
       if random.next() % 3 == 0 { packet.ssrc = UInt32(truncatingIfNeeded: random.next()) }

@@ -53,7 +53,8 @@ struct KeyframeTests {
   @Test(
     "The publisher is asked in the form it negotiated, and not at all when it negotiated none",
     arguments: [
-      ([.pictureLossIndication, .fullIntraRequest], true, false), ([.pictureLossIndication], true, false), ([.fullIntraRequest], false, true),
+      ([.pictureLossIndication, .fullIntraRequest], true, false), ([.pictureLossIndication], true, false),
+      ([.fullIntraRequest], false, true),
       ([], false, false),
     ] as [(FeedbackCapabilities, Bool, Bool)])
   func negotiatedForm(feedback: FeedbackCapabilities, isPLI: Bool, isFIR: Bool) {

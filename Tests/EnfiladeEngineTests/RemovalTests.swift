@@ -12,7 +12,8 @@ struct RemovalTests {
   private static func room(seed: UInt64, count: Int = 3) -> (world: EngineWorld, peers: [ScriptedPeer]) {
     let world = EngineWorld(seed: seed)
     let peers = (0..<count).map { number in
-      world.addPeer("\(number)", publishes: [.audio, .video], receives: Array(repeating: [.audio, .video], count: count - 1).flatMap { $0 })
+      world.addPeer(
+        "\(number)", publishes: [.audio, .video], receives: Array(repeating: [.audio, .video], count: count - 1).flatMap { $0 })
     }
     world.connect()
     for (number, subscriber) in peers.enumerated() {
@@ -121,7 +122,8 @@ struct BoundsTests {
     let fingerprints = [peer.certificate.localFingerprint]
     world.perform(
       .addLink(
-        peer.link, LinkConfiguration(localCredentials: credentials, remoteCredentials: credentials, role: .passive, fingerprints: fingerprints)))
+        peer.link,
+        LinkConfiguration(localCredentials: credentials, remoteCredentials: credentials, role: .passive, fingerprints: fingerprints)))
     #expect(
       world.refusals == [
         .unknownLink(link), .unknownLink(link), .unknownLink(link), .unknownSlot(slot), .unknownPublication(publication),

@@ -148,7 +148,8 @@ struct SeedTests {
         gone.append(peer)
       case 2, 3, 4, 5:
         let publisher = world.peers[Int(random.next() % UInt64(world.peers.count))]
-        guard let slot = peer.slots.randomElement(using: &random), let stream = publisher.published.first(where: { $0.kind == slot.kind }) else {
+        guard let slot = peer.slots.randomElement(using: &random), let stream = publisher.published.first(where: { $0.kind == slot.kind })
+        else {
           break
         }
         world.perform(.bind(slot.key, random.next() % 8 == 0 ? nil : stream.publication))

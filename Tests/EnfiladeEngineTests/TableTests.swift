@@ -70,13 +70,17 @@ struct TableTests {
 
   @Test("A format has the payload type it was negotiated with, and no other codec's")
   func payloadTypes() {
-    let table = PayloadTypeTable([Self.format(.opus, 111), Self.format(.vp8, 96, 97), Self.format(.vp9, 98, 99), Self.format(.vp8, 100, 101)])
+    let table = PayloadTypeTable([
+      Self.format(.opus, 111), Self.format(.vp8, 96, 97), Self.format(.vp9, 98, 99), Self.format(.vp8, 100, 101),
+    ])
     #expect(table.payloadType(for: .opus) == PayloadType(111))
     #expect(table.retransmissionPayloadType(for: .opus) == nil)
     // Of two the first, which is liked best.
     #expect(table.payloadType(for: .vp8) == PayloadType(96))
     #expect(table.retransmissionPayloadType(for: .vp8) == PayloadType(97))
-    for format in [MediaFormat.vp9Profile2, .av1, .h264High, .pcmu, .red, .telephoneEvent] { #expect(table.payloadType(for: format) == nil) }
+    for format in [MediaFormat.vp9Profile2, .av1, .h264High, .pcmu, .red, .telephoneEvent] {
+      #expect(table.payloadType(for: format) == nil)
+    }
   }
 
   @Test("An H.264 decoder that assembles fragments stands in for every other profile; one that does not stands in for none")
@@ -87,7 +91,9 @@ struct TableTests {
       #expect(fragments.retransmissionPayloadType(for: format) == (format.isH264 ? PayloadType(103) : nil), "\(format)")
     }
     let single = PayloadTypeTable([Self.format(.h264BaselineSingle, 104)])
-    for format in MediaFormat.allCases { #expect(single.payloadType(for: format) == (format == .h264BaselineSingle ? PayloadType(104) : nil)) }
+    for format in MediaFormat.allCases {
+      #expect(single.payloadType(for: format) == (format == .h264BaselineSingle ? PayloadType(104) : nil))
+    }
     // The very format before any that stands in.
     let both = PayloadTypeTable([Self.format(.h264ConstrainedBaseline, 102), Self.format(.h264High, 110)])
     #expect(both.payloadType(for: .h264High) == PayloadType(110))

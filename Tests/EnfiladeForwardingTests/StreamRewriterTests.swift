@@ -32,7 +32,8 @@ struct StreamRewriterTests {
     rewriter.switchSource(at: ExtendedSequenceNumber(5), timestamp: RTPTimestamp(123), clockRate: 48_000, now: Self.instant(0))
     let beforeFound = rewriter.place(ExtendedSequenceNumber(5), timestamp: RTPTimestamp(123), now: Self.instant(0))
     let before = try #require(beforeFound)
-    rewriter.switchSource(at: ExtendedSequenceNumber(900), timestamp: RTPTimestamp(4_000_000_000), clockRate: clockRate, now: Self.instant(250))
+    rewriter.switchSource(
+      at: ExtendedSequenceNumber(900), timestamp: RTPTimestamp(4_000_000_000), clockRate: clockRate, now: Self.instant(250))
     let afterFound = rewriter.place(ExtendedSequenceNumber(900), timestamp: RTPTimestamp(4_000_000_000), now: Self.instant(250))
     let after = try #require(afterFound)
     #expect(after.sequence - before.sequence == 1)
@@ -67,7 +68,8 @@ struct StreamRewriterTests {
     #expect(place(14) == nil)
   }
 
-  @Test("Sources, losses, reordering, padding and pauses at random: no number twice, none of ours missing, time forward", arguments: 0..<300)
+  @Test(
+    "Sources, losses, reordering, padding and pauses at random: no number twice, none of ours missing, time forward", arguments: 0..<300)
   func againstModel(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     let firstSequence = UInt16(truncatingIfNeeded: random.next())

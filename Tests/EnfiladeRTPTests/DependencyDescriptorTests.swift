@@ -33,9 +33,12 @@ struct DependencyDescriptorTests {
     reader.read(bytes.rawBytes)
   }
 
-  @Test("Non-symmetric numbers take the fewest bits (AV1 §4.10.7)", arguments: [
-    (1, "", 0), (2, "0", 0), (2, "1", 1), (3, "0", 0), (3, "10", 1), (3, "11", 2), (5, "00", 0), (5, "10", 2), (5, "110", 3), (5, "111", 4),
-  ] as [(UInt32, String, UInt32)])
+  @Test(
+    "Non-symmetric numbers take the fewest bits (AV1 §4.10.7)",
+    arguments: [
+      (1, "", 0), (2, "0", 0), (2, "1", 1), (3, "0", 0), (3, "10", 1), (3, "11", 2), (5, "00", 0), (5, "10", 2), (5, "110", 3),
+      (5, "111", 4),
+    ] as [(UInt32, String, UInt32)])
   func nonSymmetric(limit: UInt32, text: String, value: UInt32) {
     let bytes = Self.bits(text + "1")
     var reader = BitReader(bytes.rawBytes)
@@ -163,12 +166,14 @@ struct DependencyDescriptorTests {
     }
   }
 
-  @Test("More templates, layers or references than there can be are refused", arguments: [
-    String(repeating: " 00", count: 64),  // 65 templates
-    String(repeating: " 01", count: 8),  // 9 temporal layers
-    String(repeating: " 10", count: 4),  // 5 spatial layers
-    "11 0000 " + String(repeating: "1 0000 ", count: 9),  // 9 references
-  ])
+  @Test(
+    "More templates, layers or references than there can be are refused",
+    arguments: [
+      String(repeating: " 00", count: 64),  // 65 templates
+      String(repeating: " 01", count: 8),  // 9 temporal layers
+      String(repeating: " 10", count: 4),  // 5 spatial layers
+      "11 0000 " + String(repeating: "1 0000 ", count: 9),  // 9 references
+    ])
   func limits(tail: String) {
     var reader = DependencyDescriptorReader()
     let bytes = Self.bits("1 1 000000 0000000000000001 1 0 0 0 0 000000 00001 " + tail + String(repeating: "1", count: 400))

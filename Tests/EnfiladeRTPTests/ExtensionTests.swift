@@ -84,9 +84,11 @@ struct ExtensionTests {
     #expect(try Self.elements(Self.packet("BE DE", "10 AA \(tail) 20 BB")) == [[1, 0xAA]])
   }
 
-  @Test("An element that runs past the extension ends it; what came before stands", arguments: [
-    ("BE DE", "10 AA 23 BB"), ("10 00", "01 01 AA 02 02 BB 00 00"), ("10 00", "01 01 AA 02"),
-  ])
+  @Test(
+    "An element that runs past the extension ends it; what came before stands",
+    arguments: [
+      ("BE DE", "10 AA 23 BB"), ("10 00", "01 01 AA 02 02 BB 00 00"), ("10 00", "01 01 AA 02"),
+    ])
   func overrun(profile: String, elements: String) throws {
     let found = try Self.elements(Self.packet(profile, elements))
     #expect(found.first == [1, 0xAA])

@@ -49,10 +49,12 @@ struct PayloadTests {
     #expect(descriptor?.isKeyframe == false)
   }
 
-  @Test("VP8 descriptors of every shape have the length of their parts", arguments: [
-    ("10 00", 1, nil, nil), ("90 00 00", 2, nil, nil), ("90 80 7F 00", 3, 127, nil), ("90 80 FF FF 00", 4, 0x7FFF, nil),
-    ("90 40 09 00", 3, nil, nil), ("90 20 40 00", 3, nil, 1), ("90 10 05 00", 3, nil, nil), ("80 00 01", 2, nil, nil),
-  ] as [(String, UInt8, UInt16?, UInt8?)])
+  @Test(
+    "VP8 descriptors of every shape have the length of their parts",
+    arguments: [
+      ("10 00", 1, nil, nil), ("90 00 00", 2, nil, nil), ("90 80 7F 00", 3, 127, nil), ("90 80 FF FF 00", 4, 0x7FFF, nil),
+      ("90 40 09 00", 3, nil, nil), ("90 20 40 00", 3, nil, 1), ("90 10 05 00", 3, nil, nil), ("80 00 01", 2, nil, nil),
+    ] as [(String, UInt8, UInt16?, UInt8?)])
   func vp8Shapes(text: String, byteCount: UInt8, pictureID: UInt16?, temporalID: UInt8?) {
     let descriptor = VP8Descriptor(hex(text).rawBytes)
     #expect(descriptor?.byteCount == byteCount)
@@ -60,10 +62,12 @@ struct PayloadTests {
     #expect(descriptor?.temporalID == temporalID)
   }
 
-  @Test("A VP8 key frame begins with S, partition zero, and a frame header whose P bit is clear", arguments: [
-    ("10 00", true), ("10 01", false), ("00 00", false), ("11 00", false), ("90 80 05 10", true), ("90 E0 92 34 56 E0 10", true),
-    ("90 E0 92 34 56 E0 11", false), ("10", false), ("", false),
-  ])
+  @Test(
+    "A VP8 key frame begins with S, partition zero, and a frame header whose P bit is clear",
+    arguments: [
+      ("10 00", true), ("10 01", false), ("00 00", false), ("11 00", false), ("90 80 05 10", true), ("90 E0 92 34 56 E0 10", true),
+      ("90 E0 92 34 56 E0 11", false), ("10", false), ("", false),
+    ])
   func vp8Keyframes(text: String, isStart: Bool) {
     #expect(Keyframe.isStart(.vp8, payload: hex(text).rawBytes) == isStart)
   }
@@ -89,9 +93,11 @@ struct PayloadTests {
     #expect(descriptor?.tl0PictureIndexOffset == 4)
   }
 
-  @Test("In the flexible mode up to three references follow, and a fourth is refused", arguments: [
-    ("F8 05 20 02 AA", 4), ("F8 05 20 03 02 AA", 5), ("F8 05 20 03 03 02 AA", 6), ("F8 05 20 03 03 03 02 AA", nil), ("B8 05 20 AA", 3),
-  ] as [(String, UInt16?)])
+  @Test(
+    "In the flexible mode up to three references follow, and a fourth is refused",
+    arguments: [
+      ("F8 05 20 02 AA", 4), ("F8 05 20 03 02 AA", 5), ("F8 05 20 03 03 02 AA", 6), ("F8 05 20 03 03 03 02 AA", nil), ("B8 05 20 AA", 3),
+    ] as [(String, UInt16?)])
   func vp9Flexible(text: String, byteCount: UInt16?) {
     #expect(VP9Descriptor(hex(text).rawBytes)?.byteCount == byteCount)
   }
@@ -118,26 +124,30 @@ struct PayloadTests {
     #expect(descriptor.map { Int($0.byteCount) } == Self.vp9Structure.count - 1)
   }
 
-  @Test("A VP9 key frame begins where nothing is predicted from: P and D clear, B set, lowest layer", arguments: [
-    ("88 05 AA", true), ("C8 05 AA", false), ("80 05 AA", false), ("A8 05 00 07 AA", true), ("A8 05 02 07 AA", false),
-    ("A8 05 01 07 AA", false), ("88", false),
-  ])
+  @Test(
+    "A VP9 key frame begins where nothing is predicted from: P and D clear, B set, lowest layer",
+    arguments: [
+      ("88 05 AA", true), ("C8 05 AA", false), ("80 05 AA", false), ("A8 05 00 07 AA", true), ("A8 05 02 07 AA", false),
+      ("A8 05 01 07 AA", false), ("88", false),
+    ])
   func vp9Keyframes(text: String, isStart: Bool) {
     #expect(Keyframe.isStart(.vp9, payload: hex(text).rawBytes) == isStart)
   }
 
   // MARK: H.264
 
-  @Test("H.264 parameter sets and IDR slices are found in single units, aggregates and first fragments (RFC 6184 §5)", arguments: [
-    ("67 42 00 1F", H264Payload.Contents.sequenceParameterSet),
-    ("68 CE", .pictureParameterSet),
-    ("65 88", .instantaneousRefresh),
-    ("61 88", []),
-    ("78 00 04 67 42 00 1F 00 02 68 CE", [.sequenceParameterSet, .pictureParameterSet]),
-    ("78 00 02 67 42 00 02 68 CE 00 02 65 88", [.sequenceParameterSet, .pictureParameterSet, .instantaneousRefresh]),
-    ("7C 85 88", .instantaneousRefresh), ("7C 05 88", []), ("7C 45 88", []), ("7C 87 42", .sequenceParameterSet), ("7C 81 88", []),
-    ("", nil), ("7C", nil), ("7C C5 88", nil), ("78", nil), ("78 00", nil), ("78 00 00", nil), ("78 00 05 67 42", nil),
-  ] as [(String, H264Payload.Contents?)])
+  @Test(
+    "H.264 parameter sets and IDR slices are found in single units, aggregates and first fragments (RFC 6184 §5)",
+    arguments: [
+      ("67 42 00 1F", H264Payload.Contents.sequenceParameterSet),
+      ("68 CE", .pictureParameterSet),
+      ("65 88", .instantaneousRefresh),
+      ("61 88", []),
+      ("78 00 04 67 42 00 1F 00 02 68 CE", [.sequenceParameterSet, .pictureParameterSet]),
+      ("78 00 02 67 42 00 02 68 CE 00 02 65 88", [.sequenceParameterSet, .pictureParameterSet, .instantaneousRefresh]),
+      ("7C 85 88", .instantaneousRefresh), ("7C 05 88", []), ("7C 45 88", []), ("7C 87 42", .sequenceParameterSet), ("7C 81 88", []),
+      ("", nil), ("7C", nil), ("7C C5 88", nil), ("78", nil), ("78 00", nil), ("78 00 00", nil), ("78 00 05 67 42", nil),
+    ] as [(String, H264Payload.Contents?)])
   func h264(text: String, contents: H264Payload.Contents?) {
     #expect(H264Payload.contents(hex(text).rawBytes) == contents)
     #expect(Keyframe.isStart(.h264, payload: hex(text).rawBytes) == (contents?.contains(.sequenceParameterSet) ?? false))
@@ -145,9 +155,11 @@ struct PayloadTests {
 
   // MARK: AV1
 
-  @Test("An AV1 sequence starts where N is set, which cannot be inside an element", arguments: [
-    ("08 0A", true), ("18 0A", true), ("00 0A", false), ("88 0A", false), ("08", false), ("", false), ("50 0A", false),
-  ])
+  @Test(
+    "An AV1 sequence starts where N is set, which cannot be inside an element",
+    arguments: [
+      ("08 0A", true), ("18 0A", true), ("00 0A", false), ("88 0A", false), ("08", false), ("", false), ("50 0A", false),
+    ])
   func av1(text: String, isStart: Bool) {
     #expect(Keyframe.isStart(.av1, payload: hex(text).rawBytes) == isStart)
   }

@@ -198,11 +198,13 @@ struct RTCPTests {
     #expect(block.roundTripTime(at: now) == nil)
   }
 
-  @Test("A NACK names its PID and the sixteen after it by BLP (RFC 4585 §6.2.1)", arguments: [
-    ([7], "00 07 00 00"), ([7, 9], "00 07 00 02"), ([7, 23], "00 07 80 00"), ([7, 24], "00 07 00 00 00 18 00 00"),
-    ([65535, 0, 15, 16], "FF FF 80 01 00 10 00 00"), ([3, 3, 4], "00 03 00 01"),
-    (Array(100...116), "00 64 FF FF"), (Array(100...117), "00 64 FF FF 00 75 00 00"),
-  ] as [([UInt16], String)])
+  @Test(
+    "A NACK names its PID and the sixteen after it by BLP (RFC 4585 §6.2.1)",
+    arguments: [
+      ([7], "00 07 00 00"), ([7, 9], "00 07 00 02"), ([7, 23], "00 07 80 00"), ([7, 24], "00 07 00 00 00 18 00 00"),
+      ([65535, 0, 15, 16], "FF FF 80 01 00 10 00 00"), ([3, 3, 4], "00 03 00 01"),
+      (Array(100...116), "00 64 FF FF"), (Array(100...117), "00 64 FF FF 00 75 00 00"),
+    ] as [([UInt16], String)])
   func nack(lost: [UInt16], pairs: String) throws {
     let numbers = lost.map { SequenceNumber($0) }
     var covered = 0
@@ -247,11 +249,13 @@ struct RTCPTests {
     }
   }
 
-  @Test("REMB of more than 63 bits, or with another number of sources, is refused", arguments: [
-    "8F CE 00 04 12 34 56 78 00 00 00 00 52 45 4D 42 00 FF FF FF", "8F CE 00 04 12 34 56 78 00 00 00 00 52 45 4D 42 00 BB FF FF",
-    "8F CE 00 04 12 34 56 78 00 00 00 00 52 45 4D 42 01 07 FB 93",
-    "8F CE 00 05 12 34 56 78 00 00 00 00 52 45 4D 42 00 07 FB 93 00 00 00 01",
-  ])
+  @Test(
+    "REMB of more than 63 bits, or with another number of sources, is refused",
+    arguments: [
+      "8F CE 00 04 12 34 56 78 00 00 00 00 52 45 4D 42 00 FF FF FF", "8F CE 00 04 12 34 56 78 00 00 00 00 52 45 4D 42 00 BB FF FF",
+      "8F CE 00 04 12 34 56 78 00 00 00 00 52 45 4D 42 01 07 FB 93",
+      "8F CE 00 05 12 34 56 78 00 00 00 00 52 45 4D 42 00 07 FB 93 00 00 00 01",
+    ])
   func badMaximumBitrate(text: String) {
     let bytes = hex(text)
     var reader = RTCPReader(bytes.rawBytes)
@@ -312,10 +316,12 @@ struct RTCPTests {
     #expect(bytes == [])
   }
 
-  @Test("A description whose last chunk has no end, or whose item runs over, is refused", arguments: [
-    "81 CA 00 02 00 00 00 01 01 02 61 62", "81 CA 00 02 00 00 00 01 01 05 61 62", "82 CA 00 02 00 00 00 01 00 00 00 00",
-    "81 CA 00 00", "81 CA 00 01 00 00 00 01",
-  ])
+  @Test(
+    "A description whose last chunk has no end, or whose item runs over, is refused",
+    arguments: [
+      "81 CA 00 02 00 00 00 01 01 02 61 62", "81 CA 00 02 00 00 00 01 01 05 61 62", "82 CA 00 02 00 00 00 01 00 00 00 00",
+      "81 CA 00 00", "81 CA 00 01 00 00 00 01",
+    ])
   func badDescription(text: String) {
     let bytes = hex(text)
     var reader = RTCPReader(bytes.rawBytes)

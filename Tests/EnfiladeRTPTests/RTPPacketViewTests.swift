@@ -99,9 +99,11 @@ struct RTPPacketViewTests {
     #expect(view.paddingByteCount == 4)
   }
 
-  @Test("Extension profiles are told apart", arguments: [
-    ("BE DE", ExtensionProfile.oneByte), ("10 00", .twoByte), ("10 0F", .twoByte), ("10 10", .other), ("00 00", .other),
-  ])
+  @Test(
+    "Extension profiles are told apart",
+    arguments: [
+      ("BE DE", ExtensionProfile.oneByte), ("10 00", .twoByte), ("10 0F", .twoByte), ("10 10", .other), ("00 00", .other),
+    ])
   func profiles(profile: String, kind: ExtensionProfile) throws {
     #expect(try Self.parse(hex("90 60 00 01 00 00 00 02 00 00 00 03 \(profile) 00 00")).extensionProfile == kind)
   }

@@ -131,20 +131,22 @@ struct TransportFeedbackTests {
     #expect(bytes == Self.packet(count: 20, tail: "20 14 00" + String(repeating: " 04", count: 19)))
   }
 
-  @Test("Chunks are chosen by what they cover", arguments: [
-    // Losses among small deltas: single bits.
-    ([1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1], ["addf"]),
-    // A large delta among them: pairs.
-    ([1, 0, 2, 1, 0, 1, 1], ["d245"]),
-    // A run beats a vector when it covers more, and when it covers the same.
-    ([1] + [Int](repeating: 0, count: 30) + [1], ["a000", "11", "2001"]),
-    ([1, 1, 1, 1, 1, 1, 1, 1, 2, 2], ["2008", "4002"]),
-    // At the end, a vector says what is left.
-    ([1, 0, 1], ["a800"]),
-    ([0, 1], ["9000"]),
-    // Fourteen where the last is large cannot be single bits.
-    ([1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2], ["d155", "d556"]),
-  ] as [([Int], [String])])
+  @Test(
+    "Chunks are chosen by what they cover",
+    arguments: [
+      // Losses among small deltas: single bits.
+      ([1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1], ["addf"]),
+      // A large delta among them: pairs.
+      ([1, 0, 2, 1, 0, 1, 1], ["d245"]),
+      // A run beats a vector when it covers more, and when it covers the same.
+      ([1] + [Int](repeating: 0, count: 30) + [1], ["a000", "11", "2001"]),
+      ([1, 1, 1, 1, 1, 1, 1, 1, 2, 2], ["2008", "4002"]),
+      // At the end, a vector says what is left.
+      ([1, 0, 1], ["a800"]),
+      ([0, 1], ["9000"]),
+      // Fourteen where the last is large cannot be single bits.
+      ([1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2], ["d155", "d556"]),
+    ] as [([Int], [String])])
   func choice(symbols: [Int], expected: [String]) {
     var packets: [(number: Int64, microseconds: Int64)] = []
     var time: Int64 = 64_000_000

@@ -21,7 +21,8 @@ struct AgreementTests {
     }
   }
 
-  @Test("Random packets come out the same, in batches of any size, through two wraps of the sequence number", arguments: SRTPProfile.allCases)
+  @Test(
+    "Random packets come out the same, in batches of any size, through two wraps of the sequence number", arguments: SRTPProfile.allCases)
   func protect(profile: SRTPProfile) throws {
     let ends = try Ends(KeyPair(profile, seed: 21).near)
     var random = SeededRandom(seed: 22)

@@ -167,7 +167,8 @@ struct Opened: Equatable {
 }
 
 /// Every backend this machine has, with every profile.
-let combinations: [(ProtectorBackend, SRTPProfile)] = ProtectorBackend.allCases.filter { $0 != .auto && $0.isAvailable }.flatMap { backend in
+let combinations: [(ProtectorBackend, SRTPProfile)] = ProtectorBackend.allCases.filter { $0 != .auto && $0.isAvailable }.flatMap {
+  backend in
   SRTPProfile.allCases.map { (backend, $0) }
 }
 

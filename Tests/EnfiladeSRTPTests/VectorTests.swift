@@ -8,7 +8,8 @@ import Testing
 @Suite("Published vectors")
 struct VectorTests {
   /// The known answer that libsrtp's own driver checks for AES_CM_128_HMAC_SHA1_80: sixteen bytes of 0xAB, master keys as in B.3.
-  @Test("A packet under the master key of RFC 3711 B.3 comes out as published", arguments: combinations.filter { $0.1 == .aes128CMHMACSHA1_80 })
+  @Test(
+    "A packet under the master key of RFC 3711 B.3 comes out as published", arguments: combinations.filter { $0.1 == .aes128CMHMACSHA1_80 })
   func knownAnswer(backend: ProtectorBackend, profile: SRTPProfile) throws {
     let protector = try #require(makeProtector(backend))
     let keys = KeyPair(profile: profile, key: hex("E1F97A0D3E018BE0D64FA32C06DE4139"), salt: hex("0EC675AD498AFEEBB6960B3AABE6"))
@@ -48,9 +49,11 @@ struct VectorTests {
         protector.keystream(
           key: hex("2B7E151628AED2A6ABF7158809CF4F3C"), vector: hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000"), byteCount: 0xFF02 * 16))
       #expect(
-        Array(bytes.prefix(48)) == hex("E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0"))
+        Array(bytes.prefix(48)) == hex("E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0")
+      )
       #expect(
-        Array(bytes.suffix(48)) == hex("EC8CDF7398607CB0F2D21675EA9EA1E4 362B7C3C6773516318A077D7FC5073AE 6A2CC3787889374FBEB4C81B17BA6C44"))
+        Array(bytes.suffix(48)) == hex("EC8CDF7398607CB0F2D21675EA9EA1E4 362B7C3C6773516318A077D7FC5073AE 6A2CC3787889374FBEB4C81B17BA6C44")
+      )
     }
 
     /// RFC 7714 §16, §17: session keys, not master keys.

@@ -41,7 +41,8 @@ package final class EngineWorld {
   }
 
   package init(
-    seed: UInt64, linkCapacity: Int = 64, slotCount: Int = 4096, levelsRuns: Bool = true, start: Instant = Instant(nanoseconds: 1_000_000_000)
+    seed: UInt64, linkCapacity: Int = 64, slotCount: Int = 4096, levelsRuns: Bool = true,
+    start: Instant = Instant(nanoseconds: 1_000_000_000)
   ) {
     random = SeededRandom(seed: seed)
     now = start
@@ -84,7 +85,8 @@ package final class EngineWorld {
     let engineCredentials = ICECredentials.make(using: &random)
     let peer = ScriptedPeer(
       link: LinkID(number), name: name, address: address ?? SocketAddress(ipv4: 0x0A00_0000 + UInt32(number), port: 5000), numbers: numbers,
-      credentials: ICECredentials.make(using: &random), engineCredentials: engineCredentials, engineFingerprint: handshakes.localFingerprint,
+      credentials: ICECredentials.make(using: &random), engineCredentials: engineCredentials,
+      engineFingerprint: handshakes.localFingerprint,
       profile: handshakes.profile, random: SeededRandom(seed: random.next()))
     peer.nextCheckAt = now
     for kind in publishes { addPublication(kind, to: peer) }
@@ -106,7 +108,8 @@ package final class EngineWorld {
     let stream = PublishedStream(
       kind: kind, publication: PublicationKey(makeIdentifier()), mid: Array("p\(peer.published.count)".utf8),
       payloadType: kind == .audio ? peer.numbers.opus : peer.numbers.vp8,
-      retransmissionPayloadType: kind == .audio ? peer.numbers.opusRetransmission : peer.numbers.vp8Retransmission, using: &random, epoch: now)
+      retransmissionPayloadType: kind == .audio ? peer.numbers.opusRetransmission : peer.numbers.vp8Retransmission, using: &random,
+      epoch: now)
     stream.nextFrameAt = now + stream.interval
     peer.published.append(stream)
     return stream
@@ -197,7 +200,8 @@ package final class EngineWorld {
 
   /// Hands the engine several datagrams as one receive batch.
   package func injectBatch(_ datagrams: [(bytes: [UInt8], address: SocketAddress)]) {
-    deliver(datagrams.map { Flight(arrival: now, serial: 0, bytes: $0.bytes, address: $0.address, isForEngine: true, transportNumber: nil) })
+    deliver(
+      datagrams.map { Flight(arrival: now, serial: 0, bytes: $0.bytes, address: $0.address, isForEngine: true, transportNumber: nil) })
   }
 
   private func deliver(_ batch: [Flight]) {

@@ -33,10 +33,12 @@ extension ScriptedPeer {
 
   /// Sends the next packet of a stream, with this payload.
   package func send(
-    _ payload: [UInt8], of stream: PublishedStream, marker: Bool = false, timestamp: UInt32, paddingByteCount: Int = 0, in world: EngineWorld
+    _ payload: [UInt8], of stream: PublishedStream, marker: Bool = false, timestamp: UInt32, paddingByteCount: Int = 0,
+    in world: EngineWorld
   ) {
     var packet = RTPBytes(
-      payloadType: stream.payloadType, marker: marker, sequence: stream.next.wire.rawValue, timestamp: timestamp, ssrc: stream.ssrc.rawValue,
+      payloadType: stream.payloadType, marker: marker, sequence: stream.next.wire.rawValue, timestamp: timestamp,
+      ssrc: stream.ssrc.rawValue,
       payload: payload, paddingByteCount: paddingByteCount)
     if stream.carriesMID { packet.extensions.append(.init(numbers.mid, stream.mid)) }
     if stream.kind == .audio, let level = stream.audioLevel { packet.extensions.append(.init(numbers.audioLevel, [level])) }

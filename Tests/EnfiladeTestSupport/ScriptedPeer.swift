@@ -106,7 +106,8 @@ package final class ScriptedPeer {
   package var datagramCount = 0
 
   init(
-    link: LinkID, name: String, address: SocketAddress, numbers: PeerNumbers, credentials: ICECredentials, engineCredentials: ICECredentials,
+    link: LinkID, name: String, address: SocketAddress, numbers: PeerNumbers, credentials: ICECredentials,
+    engineCredentials: ICECredentials,
     engineFingerprint: CertificateFingerprint, profile: SRTPProfile, random: SeededRandom
   ) {
     self.link = link

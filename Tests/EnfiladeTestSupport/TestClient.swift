@@ -336,7 +336,8 @@ extension TestClient {
   package func sealedSample(of mid: String) -> [UInt8]? {
     guard let session, let stream = outgoing[mid], let packet = stream.sent.values.first else { return nil }
     return protector.protect(
-      packet.bytes, headerByteCount: packet.headerByteCount, ssrc: SSRC(packet.ssrc), index: stream.next + 5000, isRTCP: false, session: session)
+      packet.bytes, headerByteCount: packet.headerByteCount, ssrc: SSRC(packet.ssrc), index: stream.next + 5000, isRTCP: false,
+      session: session)
   }
 
   package func sendRTCP(_ write: (inout ByteWriter) -> Void) {
@@ -419,7 +420,8 @@ extension TestClient {
   }
 
   private func retransmit(_ number: UInt16, _ section: Section) {
-    guard section.kind == .video, var packet = outgoing[section.mid]?.sent[number], let index = outgoing[section.mid]?.nextRetransmission else {
+    guard section.kind == .video, var packet = outgoing[section.mid]?.sent[number], let index = outgoing[section.mid]?.nextRetransmission
+    else {
       return
     }
     outgoing[section.mid]?.nextRetransmission = index + 1

@@ -32,7 +32,9 @@ struct CallTests {
       let clients = [alice.client, bob.client]
       await eventually("both connect", clients) { clients.allSatisfy(\.isConnected) }
       for client in clients { client.isSending = true }
-      await eventually("both hear and see", clients) { clients.allSatisfy { $0.packets(on: "0").count > 20 && $0.packets(on: "1").count > 40 } }
+      await eventually("both hear and see", clients) {
+        clients.allSatisfy { $0.packets(on: "0").count > 20 && $0.packets(on: "1").count > 40 }
+      }
     }
 
     /// Waits until so many more packets have come to everybody.
@@ -60,7 +62,10 @@ struct CallTests {
       #expect(client.feedback.contains { if case .senderReport = $0 { true } else { false } })
       #expect(client.feedback.contains { if case .transportFeedback = $0 { true } else { false } } == false)
     }
-    for word in ["joined alice", "joined bob", "started alice audio opus", "started alice video VP8", "started bob audio opus", "started bob video VP8"] {
+    for word in [
+      "joined alice", "joined bob", "started alice audio opus", "started alice video VP8", "started bob audio opus",
+      "started bob video VP8",
+    ] {
       #expect(call.log.words.count { $0 == word } == 1, "\(word)")
     }
     #expect(call.log.words.count { $0 == "connection connected" } == 2)
@@ -120,7 +125,9 @@ struct CallTests {
     let room = try await engine.room("call")
     let log = EventLog(room)
     var publishers: [Guest] = []
-    for name in ["a", "b", "c"] { publishers.append(try await Guest.join(room, name, subscribing: .nobody, [(.audio, .sendonly), (.video, .sendonly)])) }
+    for name in ["a", "b", "c"] {
+      publishers.append(try await Guest.join(room, name, subscribing: .nobody, [(.audio, .sendonly), (.video, .sendonly)]))
+    }
     let watcher = try await Guest.join(room, "watcher", [(.audio, .recvonly)])
     let clients = publishers.map(\.client) + [watcher.client]
     await eventually("all connect", clients) { clients.allSatisfy(\.isConnected) }
@@ -139,7 +146,8 @@ struct CallTests {
     late.client.isSending = true
     let all = clients + [late.client]
     await eventually("the late one is shown", all) {
-      log.words.contains { $0.hasSuffix(" late audio") && $0.hasPrefix("slot") } && log.words.contains { $0.hasSuffix(" late video") && $0.hasPrefix("slot") }
+      log.words.contains { $0.hasSuffix(" late audio") && $0.hasPrefix("slot") }
+        && log.words.contains { $0.hasSuffix(" late video") && $0.hasPrefix("slot") }
     }
     await engine.shutdown()
   }
@@ -194,7 +202,9 @@ struct CallTests {
     let clients = guests.map(\.client)
     await eventually("all connect", clients) { clients.allSatisfy(\.isConnected) }
     for client in clients { client.isSending = true }
-    await eventually("all see all", clients) { clients.allSatisfy { client in (0..<4).allSatisfy { client.packets(on: String($0)).count > 20 } } }
+    await eventually("all see all", clients) {
+      clients.allSatisfy { client in (0..<4).allSatisfy { client.packets(on: String($0)).count > 20 } }
+    }
     await guests[0].participant.leave()
     // What the engine sent before is in the sockets: take it.
     for client in clients { client.pump() }
@@ -203,7 +213,8 @@ struct CallTests {
     let mine = clients[2].sections.filter { $0.direction.sends }.map(\.mid)
     await eventually("the others go on", clients) {
       clients[1].received.contains { source, packets in
-        packets.count > received[source, default: 0] + 50 && mine.contains { clients[2].sentPayload(tag: packets.last!.tag!, on: $0) != nil }
+        packets.count > received[source, default: 0] + 50
+          && mine.contains { clients[2].sentPayload(tag: packets.last!.tag!, on: $0) != nil }
       }
     }
     #expect(clients[0].datagramCount == gone)

@@ -88,7 +88,8 @@ struct EmbeddingTests {
   @Test("Clients are told where to send: the announced addresses, with the shard's port or their own")
   func candidates() async throws {
     let engine = try await Engine(
-      .init(udpPort: 0, announcedAddresses: ["203.0.113.7", "[2001:db8::7]:6000", "198.51.100.1:7000"], bindAddress: "127.0.0.1", shards: 2))
+      .init(
+        udpPort: 0, announcedAddresses: ["203.0.113.7", "[2001:db8::7]:6000", "198.51.100.1:7000"], bindAddress: "127.0.0.1", shards: 2))
     let texts = engine.candidates
     #expect(texts.count == 6)
     #expect(texts[0].hasPrefix("203.0.113.7:"))

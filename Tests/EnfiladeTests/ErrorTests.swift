@@ -49,7 +49,9 @@ struct ErrorTests {
     #expect(error?.code == .socket)
   }
 
-  @Test("An announced address that is none is refused by name", arguments: ["-", "example.org", "300.1.1.1", "203.0.113.7:99999", "1.2.3", "::g"])
+  @Test(
+    "An announced address that is none is refused by name",
+    arguments: ["-", "example.org", "300.1.1.1", "203.0.113.7:99999", "1.2.3", "::g"])
   func badAnnouncedAddress(text: String) async {
     let error = await Self.failure(.init(udpPort: 0, announcedAddresses: ["203.0.113.7", text], bindAddress: "127.0.0.1"))
     #expect(error?.code == .invalidAddress)
@@ -83,7 +85,10 @@ struct ErrorTests {
 
   @Test(
     "A text that is no session description is malformed, with a reason",
-    arguments: ["", "v=0", "hello", "v=1\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", "\0\0\0", "v=0\r\ns=-\r\n", String(repeating: "a", count: 1 << 20)])
+    arguments: [
+      "", "v=0", "hello", "v=1\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", "\0\0\0", "v=0\r\ns=-\r\n",
+      String(repeating: "a", count: 1 << 20),
+    ])
   func malformed(text: String) async throws {
     let engine = try await loopbackEngine()
     let guest = try await engine.room("a").join(name: "guest")

@@ -107,7 +107,8 @@ struct NegotiationTests {
     let (engine, guest, client) = try await Self.guest([(.audio, .sendrecv)])
     let first = try Answer(parsing: try await guest.answer(offer: try client.offer()))
     client.restartICE()
-    let text = try await guest.restartICE(fragment: "a=ice-ufrag:\(client.ufrag)\r\na=ice-pwd:\(client.password)\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n")
+    let text = try await guest.restartICE(
+      fragment: "a=ice-ufrag:\(client.ufrag)\r\na=ice-pwd:\(client.password)\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n")
     let fragment = try TrickleFragment(parsing: text)
     #expect(fragment.effectiveCredentials != nil)
     #expect(fragment.effectiveCredentials != first.transport.credentials)

@@ -25,8 +25,10 @@ struct SocketFloodTests {
       let body = noise(size & ~3, using: &random)
       return [0, 1] + big(UInt64(body.count), 2) + [0x21, 0x12, 0xA4, 0x42] + noise(12, using: &random) + body
     case "dtls": return [UInt8.random(in: 20...63, using: &random)] + noise(size, using: &random)
-    case "rtp": return [UInt8.random(in: 128...191, using: &random), UInt8.random(in: 0...127, using: &random)] + noise(size, using: &random)
-    case "rtcp": return [UInt8.random(in: 128...191, using: &random), UInt8.random(in: 192...223, using: &random)] + noise(size, using: &random)
+    case "rtp":
+      return [UInt8.random(in: 128...191, using: &random), UInt8.random(in: 0...127, using: &random)] + noise(size, using: &random)
+    case "rtcp":
+      return [UInt8.random(in: 128...191, using: &random), UInt8.random(in: 192...223, using: &random)] + noise(size, using: &random)
     case "truncated": return Array(sample.prefix(1 + Int(random.next() % UInt64(sample.count - 1))))
     case "flipped":
       var bytes = sample

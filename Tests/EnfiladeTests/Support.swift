@@ -75,9 +75,11 @@ final class EventLog: Sendable {
     switch event {
     case .participantJoined(_, let name): "joined \(name)"
     case .participantLeft(_, let reason): "left \(reason)"
-    case .publicationStarted(let publication): "started \(publication.participantName) \(publication.kind.rawValue) \(publication.codec ?? "?")"
+    case .publicationStarted(let publication):
+      "started \(publication.participantName) \(publication.kind.rawValue) \(publication.codec ?? "?")"
     case .publicationEnded(let publication): "ended \(publication.participantName) \(publication.kind.rawValue)"
-    case .slotChanged(_, let mid, let publication): "slot \(mid) \(publication.map { "\($0.participantName) \($0.kind.rawValue)" } ?? "nothing")"
+    case .slotChanged(_, let mid, let publication):
+      "slot \(mid) \(publication.map { "\($0.participantName) \($0.kind.rawValue)" } ?? "nothing")"
     case .receiversWanted(_, let audio, let video): "wanted \(audio) \(video)"
     case .connectionChanged(_, let state): "connection \(state.rawValue)"
     case .dropped(let count): "dropped \(count)"
