@@ -22,7 +22,7 @@ SWIFT_FILES = git ls-files --cached --others --exclude-standard -z '*.swift' | x
 # The steps of `make test`, the quickest to fail first.
 STEPS := lint address thread fuzz portable release example browser
 
-.PHONY: help run test $(STEPS) packages test-packages server impairer docs format clean
+.PHONY: help run test $(STEPS) packages test-packages server impairer format clean
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -76,11 +76,6 @@ browser: ## Step: Chromium, Firefox and aiortc against the release server; pictu
 
 lint: ## Step: the Swift files are formatted as .swift-format says.
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
-
-docs: ## Writes the documentation of the public module to build/docs.
-	swift package dump-symbol-graph --minimum-access-level public >/dev/null
-	docc convert Sources/Enfilade/Enfilade.docc --fallback-display-name Enfilade --fallback-bundle-identifier enfilade \
-	  --additional-symbol-graph-dir .build/symbols --output-path build/docs
 
 format: ## Formats every Swift file.
 	$(SWIFT_FILES) | xargs -0 swift format format --in-place --parallel
