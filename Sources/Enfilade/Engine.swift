@@ -24,8 +24,16 @@ public final class Engine: Sendable {
     public var announcedAddresses: [String]
     /// The one local address to listen on; `nil` listens on all of both families.
     public var bindAddress: String?
-    /// Threads, each with a port of its own.
+    /// Threads, each with a port of its own; by default one for each processor this process may use.
     public var shards: Int
+    /// Whether each thread stays on a processor of its own.
+    public var pinsThreads: Bool
+    /// How many participants more than the emptiest shard the shard of a room may have before the room spreads to another. Zero spreads every
+    /// room; a large number keeps every room together.
+    public var roomSpread: Int
+    /// How long packets may wait for company at most when a shard is busy, so that the packets of a frame leave in one system call. An idle
+    /// shard never lets them wait, and zero forbids it altogether.
+    public var longestWait: Duration
     /// Whether clients are offered the loopback addresses too: for tests, and for a page on the same machine.
     public var includeLoopback: Bool
     /// Takes what an operator should know.
@@ -33,13 +41,17 @@ public final class Engine: Sendable {
 
     /// A configuration; every value has a default that serves a machine with a public address.
     public init(
-      udpPort: Int = 5000, announcedAddresses: [String] = [], bindAddress: String? = nil, shards: Int = 1, includeLoopback: Bool = false,
+      udpPort: Int = 5000, announcedAddresses: [String] = [], bindAddress: String? = nil, shards: Int? = nil, pinsThreads: Bool = true,
+      roomSpread: Int = 10, longestWait: Duration = .milliseconds(1), includeLoopback: Bool = false,
       logger: Logger = Logger(label: "enfilade")
     ) {
       self.udpPort = udpPort
       self.announcedAddresses = announcedAddresses
       self.bindAddress = bindAddress
-      self.shards = shards
+      self.shards = shards ?? SystemThread.processorCount
+      self.pinsThreads = pinsThreads
+      self.roomSpread = roomSpread
+      self.longestWait = longestWait
       self.includeLoopback = includeLoopback
       self.logger = logger
     }

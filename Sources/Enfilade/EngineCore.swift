@@ -38,6 +38,9 @@ actor EngineCore {
     var settings = RuntimeConfiguration()
     settings.basePort = port
     settings.shardCount = configuration.shards
+    settings.pinsThreads = configuration.pinsThreads
+    settings.roomSpread = configuration.roomSpread
+    settings.longestWait = TimeDelta(nanoseconds: configuration.longestWait.clampedNanoseconds)
     if let text = configuration.bindAddress {
       guard let address = SocketAddress(host: text, port: port) else {
         throw EngineError(code: .invalidAddress, reason: "the address to listen on, \(text), is not an IP address")
@@ -48,6 +51,7 @@ actor EngineCore {
     do { runtime = try Runtime(settings) } catch {
       switch error {
       case .io(let failure, let port): throw EngineError(code: .socket, reason: "UDP port \(port): \(failure)")
+      case .thread(let failure): throw EngineError(code: .socket, reason: "a shard's thread cannot be made: \(failure)")
       case .handshake(let failure): throw EngineError(code: .cryptography, reason: "\(failure)")
       case .protectorUnavailable(let backend):
         throw EngineError(code: .cryptography, reason: "SRTP by \(backend.rawValue) is not to be had on this machine")
@@ -86,14 +90,10 @@ actor EngineCore {
   func room(_ name: String) throws(EngineError) -> Room {
     guard !isShutDown else { throw EngineError(code: .shutDown, reason: "the engine has been shut down") }
     if let room = rooms[name] { return room }
-    // The shard with the fewest rooms; rooms are many and small.
-    let shard = runtime.shards.min { a, b in count(on: a) < count(on: b) }!
-    let room = Room(name: name, state: RoomState(name: name, core: self, shard: shard))
+    let room = Room(name: name, state: RoomState(name: name, core: self))
     rooms[name] = room
     return room
   }
-
-  private func count(on shard: Shard) -> Int { rooms.values.count { $0.state.shard === shard } }
 
   func existingRoom(_ name: String) -> Room? { rooms[name] }
   func allRooms() -> [Room] { rooms.values.sorted { $0.name < $1.name } }
@@ -220,5 +220,14 @@ extension LinkFailure {
     case .consentExpired: "nothing was heard of the participant for too long"
     case .handshake(let failure): "the DTLS handshake failed: \(failure)"
     }
+  }
+}
+
+extension Duration {
+  /// The whole of it in nanoseconds; what is beyond some 290 years stays at that.
+  fileprivate var clampedNanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (product, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    return overflows ? .max : product &+ attoseconds / 1_000_000_000
   }
 }

@@ -14,15 +14,12 @@ actor RoomState {
   nonisolated let hub = EventHub()
   let name: String
   let core: EngineCore
-  /// All members of a room are on one shard.
-  let shard: Shard
   private(set) var members: [Member] = []
   private(set) var isClosed = false
 
-  init(name: String, core: EngineCore, shard: Shard) {
+  init(name: String, core: EngineCore) {
     self.name = name
     self.core = core
-    self.shard = shard
   }
 
   // MARK: Look
@@ -40,8 +37,8 @@ actor RoomState {
   func join(name: String, policy: SubscriptionPolicy) throws(RoomError) -> ParticipantID {
     guard !isClosed else { throw RoomError(code: .closed, reason: "the room \(self.name) is closed") }
     let member = Member(
-      id: core.makeParticipantID(), name: name, policy: policy, link: LinkID(core.runtime.makeIdentifier()), shard: shard,
-      sessionID: UInt64.random(in: 1..<(1 << 62)))
+      id: core.makeParticipantID(), name: name, policy: policy, link: LinkID(core.runtime.makeIdentifier()),
+      shard: core.runtime.placeLink(preferred: members.last?.shard), sessionID: UInt64.random(in: 1..<(1 << 62)))
     members.append(member)
     hub.send(.participantJoined(id: member.id, name: name))
     return member.id
@@ -51,11 +48,13 @@ actor RoomState {
     guard let index = members.firstIndex(where: { $0.id == id }) else { return }
     let member = members.remove(at: index)
     for source in member.sources { end(source, of: member) }
-    if member.localCredentials != nil { shard.post(.removeLink(member.link)) }
+    if member.localCredentials != nil { member.shard.post(.removeLink(member.link)) }
+    core.runtime.forgetLink(on: member.shard)
     core.forget(member.link)
     hub.send(.participantLeft(id: id, reason: reason))
-    // The commands above are carried out when this one is answered: nothing passes any more.
-    await shard.barrier()
+    // The commands above are carried out when these are answered: nothing passes any more.
+    await member.shard.barrier()
+    for shard in core.runtime.shards where shard !== member.shard { await shard.barrier() }
   }
 
   func close() async {
@@ -109,8 +108,8 @@ actor RoomState {
       let remote = EnfiladeSTUN.ICECredentials(ufrag: offered.ufrag, password: offered.password)
     else { throw NegotiationError(code: .malformed, reason: "the fragment has no ICE credentials") }
     let local = restart(&members[index], remote: remote)
-    shard.post(.restartICE(members[index].link, local: local, remote: remote))
-    return core.fragment(answering: fragment, credentials: local, port: shard.localAddress.port).text
+    members[index].shard.post(.restartICE(members[index].link, local: local, remote: remote))
+    return core.fragment(answering: fragment, credentials: local, port: members[index].shard.localAddress.port).text
   }
 
   // MARK: What the engine says
@@ -190,7 +189,7 @@ extension RoomState {
 
   /// Tells the engine and the application what a slot now carries.
   private func announce(_ slot: Member.Slot, to member: Member) {
-    shard.post(.bind(slot.key, slot.publication))
+    member.shard.post(.bind(slot.key, slot.publication))
     let publication = slot.publication.flatMap(locate).map { members[$0.member].publication(members[$0.member].sources[$0.source]) }
     hub.send(.slotChanged(subscriber: member.id, mid: slot.mid, publication: publication))
   }
@@ -265,10 +264,11 @@ extension RoomState {
 
   private func build(_ offer: Offer, _ plan: SectionPlan, _ member: Member) throws(NegotiationError) -> String {
     let local = member.localCredentials!
-    let fingerprint = SDPAttribute.Fingerprint(algorithm: shard.fingerprint.algorithm, digest: shard.fingerprint.digest)
+    let certificate = member.shard.fingerprint
+    let fingerprint = SDPAttribute.Fingerprint(algorithm: certificate.algorithm, digest: certificate.digest)
     let transport = LocalTransport(
       credentials: EnfiladeSDP.ICECredentials(ufrag: local.ufragText, password: local.passwordText), isLite: true, fingerprint: fingerprint,
-      candidates: core.candidates(port: shard.localAddress.port))
+      candidates: core.candidates(port: member.shard.localAddress.port))
     let builder = AnswerBuilder(sessionID: member.sessionID, sessionVersion: member.sessionVersion, transport: transport)
     let decisions = plan.decisions { key in
       locate(key).map { members[$0.member].id.rawValue }
@@ -284,10 +284,10 @@ extension RoomState {
     core.register(member.link, publications: plan.sources.map(\.key), room: self)
     switch link {
     case .none: break
-    case .add(let configuration): shard.post(.addLink(member.link, configuration))
-    case .restart(let local, let remote): shard.post(.restartICE(member.link, local: local, remote: remote))
+    case .add(let configuration): member.shard.post(.addLink(member.link, configuration))
+    case .restart(let local, let remote): member.shard.post(.restartICE(member.link, local: local, remote: remote))
     }
-    shard.post(.configure(member.link, plan.media))
+    member.shard.post(.configure(member.link, plan.media))
     for source in ended { end(source, of: before) }
     for slot in before.slots where slot.publication != nil && !member.slots.contains(where: { $0.key == slot.key }) {
       hub.send(.slotChanged(subscriber: member.id, mid: slot.mid, publication: nil))

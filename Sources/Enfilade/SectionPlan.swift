@@ -42,7 +42,8 @@ struct SectionPlan {
         planned.source = sources.count
         sources.append(
           member.sources.first { $0.mid == mid && $0.kind == kind }
-            ?? Member.Source(key: PublicationKey(core.runtime.makeIdentifier()), mid: mid, kind: kind))
+            ?? Member.Source(
+              key: PublicationKey(number: core.runtime.makeIdentifier(), shard: UInt8(member.shard.index)), mid: mid, kind: kind))
         media.receive.append(receiveSection(section, planned, key: sources[sources.count - 1].key, kind: wireKind))
       }
       if section.direction.receives, member.policy != .nobody {

@@ -45,6 +45,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case retransmissionTooOften
   // Our own bounds.
   case slabExhausted
+  /// The lane to another shard had no room.
+  case laneFull
   case egressFull
   case controlQueueFull
   case protectFailed

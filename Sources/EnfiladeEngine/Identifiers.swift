@@ -7,10 +7,22 @@ package struct LinkID: Hashable, Sendable {
   package init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
-/// What one media section of a link brings in.
+/// What one media section of a link brings in. The key says which shard that link lives on, so that every other shard knows where to ask.
 package struct PublicationKey: Hashable, Sendable {
+  /// The shard stands above a number of this many bits; both together stay exact as a number of JavaScript.
+  private static let numberBitCount: UInt64 = 40
+
   package var rawValue: UInt64
   package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// - Parameter number: unique in the whole engine, below 2⁴⁰.
+  package init(number: UInt64, shard: UInt8) {
+    precondition(number >> Self.numberBitCount == 0, "a trillion publications")
+    rawValue = UInt64(shard) << Self.numberBitCount | number
+  }
+
+  /// The shard of its link.
+  package var shard: UInt8 { UInt8(truncatingIfNeeded: rawValue >> Self.numberBitCount) }
 }
 
 /// A media section through which a link is sent one continuous stream, whatever is bound to it.

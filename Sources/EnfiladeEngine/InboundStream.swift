@@ -4,14 +4,31 @@ package import EnfiladeRTP
 package import EnfiladeStreams
 package import EnfiladeWire
 
-/// An incoming RTP stream inside its shard.
+/// An incoming RTP stream inside its shard, or the mirror of one that comes in at another.
 package struct InboundStream: ~Copyable {
+  /// Where a mirror comes from.
+  package struct Mirrored {
+    /// The lane to its home.
+    package var port: Int
+    /// The original's place there.
+    package var place: Int32
+    /// The original's serial number.
+    package var serial: UInt32
+    package var publisherClock: PublisherClock
+    /// When home may be asked for a key frame again.
+    package var nextAsking = Instant.zero
+  }
+
   /// Tells this stream from every other that has stood at the same index.
   package let serial: UInt32
   package let publication: Int
+  /// The link that brings it in, or −1 for a mirror.
   package let link: Int
   package let ssrc: SSRC
   package let kind: MediaKind
+  package let clockRate: Int
+  /// Set for a mirror.
+  package var mirrored: Mirrored?
   package var extensions: ExtensionMap
   package var statistics: ReceptionStatistics
   package var nack: NACKGenerator
@@ -32,6 +49,7 @@ package struct InboundStream: ~Copyable {
     self.link = link
     self.ssrc = ssrc
     self.kind = kind
+    self.clockRate = clockRate
     self.extensions = extensions
     statistics = ReceptionStatistics(clockRate: clockRate)
     nack = NACKGenerator(kind == .audio ? .audio : .video)

@@ -24,4 +24,14 @@ package struct HistoryNote: BitwiseCopyable {
   package var start: UInt16
   package var byteCount: UInt16
   package var format: MediaFormat
+
+  package init(start: UInt16, byteCount: UInt16, format: MediaFormat) {
+    self.start = start
+    self.byteCount = byteCount
+    self.format = format
+  }
+
+  package init(_ packet: Packet) {
+    self.init(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format)
+  }
 }

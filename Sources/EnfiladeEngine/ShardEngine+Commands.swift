@@ -25,8 +25,12 @@ extension ShardEngine {
       guard let publication = publicationIndices[key] else { return events.append(.refused(.unknownPublication(key))) }
       publications[publication].isMuted = isMuted
       // The picture stood still meanwhile; every decoder needs a fresh start.
-      if !isMuted { restartSubscribers(of: publication, at: now) }
+      if !isMuted {
+        restartSubscribers(of: publication, at: now)
+        tellOutposts(of: publication, .about(key, .publicationRestarted))
+      }
     }
+    publishLanes()
   }
 
   private mutating func withLink(_ id: LinkID, _ body: (inout ShardEngine, Int) -> Void) {
@@ -133,18 +137,28 @@ extension ShardEngine {
 
   private mutating func bind(_ slot: SlotKey, to key: PublicationKey?, at now: Instant) {
     guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }
-    if outbound[stream].publication >= 0 { publications[Int(outbound[stream].publication)].unsubscribe(stream) }
-    outbound[stream].publication = -1
-    outbound[stream].source = 0
+    unsubscribe(stream)
     guard let key else { return }
-    guard let publication = publicationIndices[key] else { return events.append(.refused(.unknownPublication(key))) }
+    guard let publication = publicationIndices[key] ?? mirrorPublication(key, kind: outbound[stream].kind) else {
+      return events.append(.refused(.unknownPublication(key)))
+    }
     outbound[stream].publication = Int32(publication)
     publications[publication].subscribers.append(Int32(stream))
     let current = publications[publication].currentInbound
     if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
   }
 
-  private mutating func restartSubscribers(of publication: Int, at now: Instant) {
+  /// Takes an outgoing stream off whatever is bound to it.
+  private mutating func unsubscribe(_ stream: Int) {
+    let publication = Int(outbound[stream].publication)
+    outbound[stream].publication = -1
+    outbound[stream].source = 0
+    guard publication >= 0 else { return }
+    publications[publication].unsubscribe(stream)
+    forgetMirrorIfUnused(publication)
+  }
+
+  mutating func restartSubscribers(of publication: Int, at now: Instant) {
     for position in 0..<publications[publication].subscribers.count {
       outbound[Int(publications[publication].subscribers[position])].source = 0
     }
@@ -155,17 +169,17 @@ extension ShardEngine {
   // MARK: Taking apart
 
   private mutating func removeOutbound(_ stream: Int) {
-    if outbound[stream].publication >= 0 { publications[Int(outbound[stream].publication)].unsubscribe(stream) }
+    unsubscribe(stream)
     slotIndices[outbound[stream].key] = nil
     _ = outbound.remove(at: stream)
   }
 
-  private mutating func removePublication(_ publication: Int) {
-    let link = publications[publication].link
-    for position in (0..<links[link].sources.count).reversed() {
-      let source = links[link].sources[position]
-      guard inbound[Int(source.inbound)].publication == publication, !source.isRetransmission else { continue }
-      removeInbound(Int(source.inbound))
+  mutating func removePublication(_ publication: Int) {
+    if publications[publication].home < 0 {
+      removeSources(of: publication, link: publications[publication].link)
+      tellOutposts(of: publication, .about(publications[publication].key, .publicationEnded))
+    } else if publications[publication].currentInbound >= 0 {
+      removeInbound(Int(publications[publication].currentInbound))
     }
     for position in 0..<publications[publication].subscribers.count {
       let stream = Int(publications[publication].subscribers[position])
@@ -176,13 +190,26 @@ extension ShardEngine {
     _ = publications.remove(at: publication)
   }
 
+  private mutating func removeSources(of publication: Int, link: Int) {
+    for position in (0..<links[link].sources.count).reversed() {
+      let source = links[link].sources[position]
+      guard inbound[Int(source.inbound)].publication == publication, !source.isRetransmission else { continue }
+      removeInbound(Int(source.inbound))
+    }
+  }
+
   /// Forgets an inbound stream, every source that leads to it, and its history.
   mutating func removeInbound(_ stream: Int) {
-    let link = inbound[stream].link
-    for position in (0..<links[link].sources.count).reversed() where Int(links[link].sources[position].inbound) == stream {
-      links[link].sources.remove(at: position)
-    }
     let publication = inbound[stream].publication
+    if let mirrored = inbound[stream].mirrored {
+      slab.ports[mirrored.port].setMirror(nil, of: mirrored.place)
+    } else {
+      let link = inbound[stream].link
+      for position in (0..<links[link].sources.count).reversed() where Int(links[link].sources[position].inbound) == stream {
+        links[link].sources.remove(at: position)
+      }
+      tellOutposts(of: publication, .streamEnded(Int32(stream)))
+    }
     if publications[publication].currentInbound == Int32(stream) { publications[publication].currentInbound = -1 }
     // Packets of this turn that came from it are not forwarded any more.
     for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream && !packets[index].isRepair {

@@ -49,6 +49,7 @@ extension ShardEngine {
     for index in 0..<packets.count { slab.release(packets[index].handle) }
     packets.removeAll(keepingCapacity: true)
     nextPacket = 0
+    publishLanes()
   }
 
   private mutating func flushEgress(into batch: inout UniqueArray<OutgoingDatagram>) {

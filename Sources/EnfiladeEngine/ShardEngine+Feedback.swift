@@ -43,6 +43,7 @@ extension ShardEngine {
     inbound[stream].statistics.handleSenderReport(ntp: info.ntp, at: now)
     inbound[stream].clock.handleSenderReport(ntp: info.ntp, timestamp: info.rtpTimestamp)
     links[link].publisherClock.handleSenderReport(ntp: info.ntp, local: configuration.wallClock.ntp(at: now), at: now)
+    describe(stream)
   }
 
   private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {

@@ -143,6 +143,7 @@ extension ShardEngine {
   /// Asks the publisher of an inbound stream for a key frame, as often as is good for it.
   mutating func requestKeyframe(of stream: Int, for reason: KeyframeRequester.Reason, at now: Instant) {
     guard inbound[stream].kind == .video else { return }
+    guard inbound[stream].mirrored == nil else { return askHomeForKeyframe(of: stream, for: reason, at: now) }
     let link = inbound[stream].link
     inbound[stream].keyframes.roundTripTime = links[link].roundTripTime
     if case .send(let request) = inbound[stream].keyframes.request(reason, at: now) {

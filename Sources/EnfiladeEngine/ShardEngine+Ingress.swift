@@ -34,6 +34,7 @@ extension ShardEngine {
   package mutating func finishBatch(at now: Instant) {
     advanceClock(to: now)
     openIngress(at: now)
+    publishLanes()
   }
 
   private mutating func handleDatagram(_ bytes: RawSpan, from source: SocketAddress, at now: Instant) {
@@ -60,7 +61,7 @@ extension ShardEngine {
       unsafe ingress.append(
         UnprotectJob(
           session: session, isRTCP: isRTCP, source: sealed.baseAddress!, sourceByteCount: sealed.count,
-          destination: slab.pointer(to: handle)!, capacity: Limits.slotByteCount), link: found, handle: handle)
+          destination: slab.place(of: handle)!, capacity: Limits.slotByteCount), link: found, handle: handle)
     }
   }
 

@@ -109,14 +109,14 @@ extension ShardEngine {
     }
     // One reference for this turn, one for the history.
     slab.retain(packet.handle)
-    let note = HistoryNote(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format)
-    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: HistoryNote(packet))) {
     case .stored: break
     case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(packet.handle)
     }
     if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
     packets.append(packet)
+    lend(packet, of: publication)
     return nil
   }
 

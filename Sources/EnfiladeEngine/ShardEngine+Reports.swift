@@ -68,10 +68,15 @@ extension ShardEngine {
     let current = publications[Int(outbound[stream].publication)].currentInbound
     guard current >= 0, inbound[Int(current)].serial == outbound[stream].source else { return nil }
     let local = configuration.wallClock.ntp(at: now)
-    let publisher = links[inbound[Int(current)].link].publisherClock
+    let publisher = publisherClock(of: Int(current))
     guard let timestamp = inbound[Int(current)].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
     return outbound[stream].statistics.makeInformation(
       of: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
+  }
+
+  /// The clock of whoever publishes an inbound stream, here or at its home.
+  func publisherClock(of stream: Int) -> PublisherClock {
+    inbound[stream].mirrored?.publisherClock ?? links[inbound[stream].link].publisherClock
   }
 
   // MARK: Feedback

@@ -54,6 +54,7 @@ extension ShardEngine {
     nextSerial &+= 1
     publications[publication].currentInbound = Int32(stream)
     inbound[stream].feedback = format.feedback
+    describe(stream)
     if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
     return stream
   }

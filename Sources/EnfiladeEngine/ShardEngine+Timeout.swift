@@ -32,6 +32,7 @@ extension ShardEngine {
       if canSend(to: link), mediaDeadline(of: link).at <= now { oweRTCP(link) }
       reschedule(link, at: now)
     }
+    publishLanes()
   }
 
   /// The earliest deadline of a link, with its reason.

@@ -14,7 +14,7 @@ package struct ShardEngine: ~Copyable {
   var clock = Instant.zero
 
   // What there is.
-  var slab: PacketSlab
+  var slab: PacketStore
   var links: Pool<Link>
   var inbound: Pool<InboundStream>
   var publications: Pool<PublicationState>
@@ -49,6 +49,8 @@ package struct ShardEngine: ~Copyable {
   /// What went through a shard since its start.
   package struct Traffic: Sendable {
     package var packetsIn: UInt64 = 0
+    /// Packets that other shards lent.
+    package var packetsRelayed: UInt64 = 0
     package var packetsOut: UInt64 = 0
     package var bytesOut: UInt64 = 0
     package var messagesOut: UInt64 = 0
@@ -64,7 +66,7 @@ package struct ShardEngine: ~Copyable {
     self.protector = protector
     self.handshakes = handshakes
     random = SeededRandom(seed: configuration.seed)
-    slab = PacketSlab(shard: configuration.shard, slotCount: configuration.slotCount)
+    slab = PacketStore(PacketSlab(shard: configuration.shard, slotCount: configuration.slotCount))
     links = Pool(capacity: configuration.linkCapacity)
     // Sixteen media sections a link, in each direction, on average; a room of fifty with audio and video has up to a hundred one way.
     inbound = Pool(capacity: configuration.linkCapacity * 16)

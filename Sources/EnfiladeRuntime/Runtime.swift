@@ -19,6 +19,10 @@ package struct RuntimeConfiguration: Sendable {
   package var socketOptions = UDPSocket.Options()
   package var protector = ProtectorBackend.auto
   package var linkCapacity = 4096
+  /// How much fuller, in links, the shard of a room may be than the emptiest before the room spreads to another.
+  package var roomSpread = 10
+  /// How long packets may wait for company at most when a shard is busy; zero never lets them wait.
+  package var longestWait = TimeDelta.milliseconds(1)
 
   package init() {}
 }
@@ -26,6 +30,7 @@ package struct RuntimeConfiguration: Sendable {
 /// Why a runtime did not start.
 package enum RuntimeError: Error {
   case io(IOError, port: UInt16)
+  case thread(IOError)
   case handshake(OpenSSLError)
   /// This build, or this processor, does not have it.
   case protectorUnavailable(ProtectorBackend)
@@ -38,16 +43,19 @@ package final class Runtime: Sendable {
   package let events: AsyncStream<EngineEvent>
   private let continuation: AsyncStream<EngineEvent>.Continuation
   private let identifiers = Atomic<UInt64>(1)
+  private let placement: Mutex<Placement>
 
   package init(_ configuration: RuntimeConfiguration) throws(RuntimeError) {
+    placement = Mutex(Placement(shardCount: max(1, configuration.shardCount), roomSpread: configuration.roomSpread))
     (events, continuation) = AsyncStream.makeStream(of: EngineEvent.self)
     var shards: [Shard] = []
     do throws(RuntimeError) {
       for index in 0..<max(1, configuration.shardCount) {
         shards.append(try Self.makeShard(index, configuration, sink: continuation))
       }
+      do { try Shard.start(shards) } catch { throw .thread(error) }
     } catch {
-      for shard in shards { shard.stop() }
+      continuation.finish()
       throw error
     }
     self.shards = shards
@@ -73,7 +81,8 @@ package final class Runtime: Sendable {
       do throws(IOError) {
         return try Shard(
           shard, bindingTo: address, options: configuration.socketOptions,
-          processor: configuration.pinsThreads ? index % SystemThread.processorCount : nil, protector: protector, handshakes: handshakes
+          processor: configuration.pinsThreads ? index % SystemThread.processorCount : nil, protector: protector, handshakes: handshakes,
+          longestWait: configuration.longestWait
         ) { sink.yield($0) }
       } catch {
         failure = error
@@ -85,6 +94,16 @@ package final class Runtime: Sendable {
 
   /// A number that nothing else of this runtime has.
   package func makeIdentifier() -> UInt64 { identifiers.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+  /// The shard for one more link.
+  ///
+  /// - Parameter preferred: a shard that the link's room has links on already.
+  package func placeLink(preferred: Shard?) -> Shard {
+    shards[placement.withLock { $0.place(loads: shards.map(\.load), preferred: preferred?.index) }]
+  }
+
+  /// A link that was placed is gone.
+  package func forgetLink(on shard: Shard) { placement.withLock { $0.remove(from: shard.index) } }
 
   /// Ends every shard and the stream of events. Once.
   package func stop() {

@@ -4,6 +4,7 @@ package import EnfiladeEngine
 package import EnfiladeIO
 package import EnfiladeTransport
 package import EnfiladeWire
+import Synchronization
 
 /// One thread with one UDP port. Sendable: everything behind it belongs to its thread, and is reached by the mailbox alone.
 package final class Shard: Sendable {
@@ -13,30 +14,56 @@ package final class Shard: Sendable {
   /// The fingerprint its handshakes show.
   package let fingerprint: CertificateFingerprint
   private let mailbox: Mailbox<ShardMessage>
-  private let thread: SystemThread
+  private let presence: ShardPresence
+  /// Kept as long as the shard is: other shards read packets in its memory until they have stopped, too.
+  private let loop: ShardLoop
+  private let processor: Int?
+  private let thread = Mutex<SystemThread?>(nil)
 
-  /// Opens the port and starts the thread.
+  /// Opens the port. The shard runs from ``start(_:)`` on.
   ///
   /// - Parameters:
   ///   - makeProtector: called once; the protector is the shard's own.
   ///   - handshakes: the shard's own, too.
   ///   - processor: which processor the thread is bound to, or `nil`.
+  ///   - longestWait: how long packets may wait for company at most when the shard is busy; zero never lets them wait.
   ///   - sink: takes events, on the shard's thread; it must not block.
   package init(
     _ configuration: ShardConfiguration, bindingTo address: SocketAddress, options: UDPSocket.Options, processor: Int?,
-    protector: any PacketProtector, handshakes: any HandshakeFactory, sink: @escaping @Sendable (EngineEvent) -> Void
+    protector: any PacketProtector, handshakes: any HandshakeFactory, longestWait: TimeDelta = .zero,
+    sink: @escaping @Sendable (EngineEvent) -> Void
   ) throws(IOError) {
     index = Int(configuration.shard)
     let socket = try UDPSocket(bindingTo: address, options: options)
     localAddress = socket.localAddress
     fingerprint = handshakes.localFingerprint
-    let wakeUp = try WakeUp()
-    mailbox = Mailbox(wakeUp: wakeUp)
-    let loop = try ShardLoop(
+    self.processor = processor
+    presence = try ShardPresence()
+    mailbox = Mailbox(wakeUp: presence.wakeUp)
+    loop = try ShardLoop(
       index: index, engine: ShardEngine(configuration, protector: protector, handshakes: handshakes), socket: socket, mailbox: mailbox,
-      wakeUp: wakeUp, sink: sink)
-    thread = try SystemThread(name: "enfilade-\(index)", processor: processor) { loop.run() }
+      presence: presence, window: FlushWindow(maximum: longestWait), sink: sink)
   }
+
+  /// Lays the lanes between the shards, which stand in the order of their numbers, and starts their threads. Once.
+  ///
+  /// - Throws: when a thread cannot be made; those that were are stopped again.
+  package static func start(_ shards: [Shard]) throws(IOError) {
+    ShardLoop.connect(shards.map(\.loop))
+    do throws(IOError) {
+      for shard in shards {
+        let loop = shard.loop
+        let thread = try SystemThread(name: "enfilade-\(shard.index)", processor: shard.processor) { loop.run() }
+        shard.thread.withLock { $0 = thread }
+      }
+    } catch {
+      for shard in shards { shard.stop() }
+      throw error
+    }
+  }
+
+  /// The share of time its thread has lately been busy, in thousandths.
+  package var load: Int { presence.load }
 
   /// Sends a command; commands of one sender are carried out in order. `false` when the mailbox is full.
   @discardableResult
@@ -56,9 +83,9 @@ package final class Shard: Sendable {
     }
   }
 
-  /// Ends the thread and waits for it. Once.
+  /// Ends the thread and waits for it.
   package func stop() {
     _ = mailbox.post(.stop, isUrgent: true)
-    thread.join()
+    thread.withLock { $0.take() }?.join()
   }
 }

@@ -17,6 +17,8 @@ enum ShardMessage: Sendable {
 final class ShardLoop: @unchecked Sendable {
   /// Receive calls before time and commands get their turn: about a thousand datagrams.
   private static let receiveRounds = 16
+  /// How long a thread sleeps at most while words for another shard wait for room.
+  private static let laneRetryInterval = TimeDelta.milliseconds(1)
 
   private let index: Int
   /// What changes with every packet; held by one variable of the loop, so that access costs nothing.
@@ -24,10 +26,14 @@ final class ShardLoop: @unchecked Sendable {
     var engine: ShardEngine
     var outgoing = UniqueArray<OutgoingDatagram>(minimumCapacity: EgressStage.jobCapacity)
     var now: Instant
+    var window: FlushWindow
+    /// When packets that wait for company leave at the latest.
+    var flushAt = Instant.distantFuture
     var sendBlockedCount: UInt64 = 0
 
-    init(engine: consuming ShardEngine, now: Instant) {
+    init(engine: consuming ShardEngine, window: FlushWindow, now: Instant) {
       self.engine = engine
+      self.window = window
       self.now = now
     }
   }
@@ -35,24 +41,37 @@ final class ShardLoop: @unchecked Sendable {
   private var state: State
   private let socket: UDPSocket
   private let poller: Poller
-  private let wakeUp: WakeUp
+  private let presence: ShardPresence
   private let mailbox: Mailbox<ShardMessage>
   private let sink: @Sendable (EngineEvent) -> Void
   private let received = ReceiveBatch()
+  /// The presences of all shards, by number; empty when there is one.
+  private var everyone: [ShardPresence] = []
 
   init(
-    index: Int, engine: consuming ShardEngine, socket: UDPSocket, mailbox: Mailbox<ShardMessage>, wakeUp: WakeUp,
-    sink: @escaping @Sendable (EngineEvent) -> Void
+    index: Int, engine: consuming ShardEngine, socket: UDPSocket, mailbox: Mailbox<ShardMessage>, presence: ShardPresence,
+    window: FlushWindow, sink: @escaping @Sendable (EngineEvent) -> Void
   ) throws(IOError) {
     self.index = index
-    state = State(engine: engine, now: MonotonicClock.now)
+    state = State(engine: engine, window: window, now: MonotonicClock.now)
     self.socket = socket
     self.mailbox = mailbox
-    self.wakeUp = wakeUp
+    self.presence = presence
     self.sink = sink
     poller = try Poller()
     try poller.watch(socket.descriptor, for: .readable, token: 0)
-    try poller.watch(wakeUp.descriptor, for: .readable, token: 1)
+    try poller.watch(presence.wakeUp.descriptor, for: .readable, token: 1)
+  }
+
+  /// Lays the lanes between all shards. Before any of them runs.
+  static func connect(_ loops: [ShardLoop]) {
+    guard loops.count > 1 else { return }
+    for first in loops.indices {
+      loops[first].everyone = loops.map(\.presence)
+      for second in loops.indices where second > first {
+        ShardEngine.connect(&loops[first].state.engine, &loops[second].state.engine)
+      }
+    }
   }
 
   /// Runs until told to stop.
@@ -60,18 +79,43 @@ final class ShardLoop: @unchecked Sendable {
 
   private func run(_ state: inout State) {
     while true {
-      let deadline = state.engine.nextDeadline
-      _ = poller.wait(timeout: deadline == .distantFuture ? nil : deadline - MonotonicClock.now)
-      state.now = MonotonicClock.now
-      wakeUp.drain()
+      sleep(&state)
+      let awake = state.now
       if !handleMessages(&state) { return }
       receiveAll(&state)
-      if state.engine.nextDeadline <= state.now {
-        state.engine.handleTimeout(at: state.now)
-        drain(&state)
-      }
+      while state.engine.takeRelayed(at: state.now) { drain(&state) }
+      if state.engine.nextDeadline <= state.now { state.engine.handleTimeout(at: state.now) }
+      flushIfDue(&state)
+      wakeOthers(&state)
       while let event = state.engine.pollEvent() { sink(event) }
+      state.window.handleTurn(idle: .zero, busy: MonotonicClock.now - awake)
     }
+  }
+
+  /// Waits for a datagram, a message, another shard, or the next deadline.
+  private func sleep(_ state: inout State) {
+    let asleep = MonotonicClock.now
+    var until = min(state.engine.nextDeadline, state.flushAt)
+    presence.load = Int(state.window.load * 1000)
+    presence.lieDown()
+    switch state.engine.laneWork {
+    case .none: break
+    case .waitsForRoom: until = min(until, asleep + Self.laneRetryInterval)
+    case .toTake: until = asleep
+    }
+    _ = poller.wait(timeout: until == .distantFuture ? nil : until - asleep)
+    presence.getUp()
+    state.now = MonotonicClock.now
+    state.window.handleTurn(idle: state.now - asleep, busy: .zero)
+    presence.wakeUp.drain()
+  }
+
+  /// Sends what there is, unless it may wait for company.
+  private func flushIfDue(_ state: inout State) {
+    guard state.engine.hasPendingOutput else { return }
+    if state.flushAt == .distantFuture { state.flushAt = state.now + state.window.current }
+    guard state.flushAt <= state.now else { return }
+    drain(&state)
   }
 
   /// Does what was asked; `false` when that was to stop.
@@ -85,7 +129,11 @@ final class ShardLoop: @unchecked Sendable {
           state.engine.perform(command, at: state.now)
           drain(&state)
         case .snapshot(let reply): reply(snapshot(of: state))
-        case .barrier(let reply): reply()
+        case .barrier(let reply):
+          // What other shards said before is carried out first: a barrier at both ends of a lane is one across it.
+          while state.engine.takeRelayed(at: state.now) { drain(&state) }
+          drain(&state)
+          reply()
         case .stop: isStopping = true
         }
       }
@@ -107,9 +155,15 @@ final class ShardLoop: @unchecked Sendable {
         }
       }
       state.engine.finishBatch(at: state.now)
-      drain(&state)
+      wakeOthers(&state)
+      flushIfDue(&state)
       if count < received.capacity { return }
     }
+  }
+
+  /// Wakes the shards that were told something.
+  private func wakeOthers(_ state: inout State) {
+    while let shard = state.engine.takeShardToWake() { everyone[shard].ring() }
   }
 
   /// Sends until the engine has nothing left to say.
@@ -118,6 +172,8 @@ final class ShardLoop: @unchecked Sendable {
       let result = state.outgoing.span.withUnsafeBufferPointer { socket.send($0) }
       if result.blocked != nil { state.sendBlockedCount &+= UInt64(state.outgoing.count - result.consumedCount) }
     }
+    state.flushAt = .distantFuture
+    wakeOthers(&state)
   }
 
   private func snapshot(of state: borrowing State) -> ShardSnapshot {

@@ -7,6 +7,6 @@ extension Limits {
   @usableFromInline package static let audioHistoryPacketCount = 64
   /// Datagrams taken from the socket in one turn; with GRO a turn of 64 reads may bring this many.
   @usableFromInline package static let receiveBatchPacketCount = 1024
-  /// Packets on their way from one shard to another: 5 ms at 200,000 packets a second. A full ring drops, it never blocks.
-  @usableFromInline package static let lanePacketCount = 1024
+  /// Messages on their way from one shard to another: four whole receive batches. A full lane drops, it never blocks.
+  @usableFromInline package static let lanePacketCount = 4096
 }

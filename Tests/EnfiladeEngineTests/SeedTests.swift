@@ -34,6 +34,9 @@ struct SeedTests {
     Self.runVerbs(seed: seed)
   }
 
+  /// Every other seed has its room on one shard, the rest on two or three.
+  private static func shardCount(_ seed: UInt64) -> Int { seed % 2 == 0 ? 1 : 2 + Int(seed / 2 % 2) }
+
   private static func randomPath(using random: inout SeededRandom) -> VirtualLink {
     VirtualLink(
       delay: .milliseconds(Int64(random.next() % 60)), jitter: .milliseconds(Int64(random.next() % 3 == 0 ? random.next() % 40 : 0)),
@@ -42,7 +45,7 @@ struct SeedTests {
 
   /// One publisher, two subscribers, a second and a half; no verbs.
   private static func runLossy(seed: UInt64) {
-    let world = EngineWorld(seed: seed, linkCapacity: 4, slotCount: 1024)
+    let world = EngineWorld(seed: seed, shards: shardCount(seed), linkCapacity: 4, slotCount: 2048)
     var random = SeededRandom(seed: seed ^ 0x5EED)
     let publisher = world.addPeer("publisher", publishes: [.audio, .video]) { peer in
       // Near the end of their numbers, half of the time.
@@ -119,15 +122,18 @@ struct SeedTests {
 
   private static func expectAllHome(_ world: EngineWorld, seed: UInt64) {
     for peer in world.peers { world.removeLink(of: peer) }
-    #expect(world.engine.census == ShardEngine.Census(), "seed \(seed)")
-    #expect(world.protector.openCount == 0, "seed \(seed)")
-    #expect(world.engine.nextDeadline == .distantFuture, "seed \(seed)")
+    for shard in world.engines.indices {
+      let census = world.engines[shard].census
+      #expect(census == ShardEngine.Census(), "seed \(seed), shard \(shard)")
+    }
+    #expect(world.openSessionCount == 0, "seed \(seed)")
+    #expect(world.nextEngineDeadline == .distantFuture, "seed \(seed)")
   }
 
   // MARK: Verbs
 
   private static func runVerbs(seed: UInt64) {
-    let world = EngineWorld(seed: seed, linkCapacity: 64, slotCount: 1024)
+    let world = EngineWorld(seed: seed, shards: shardCount(seed), linkCapacity: 64, slotCount: 4096)
     var random = SeededRandom(seed: seed ^ 0x7EB5)
     var gone: [ScriptedPeer] = []
     func add() {

@@ -1,4 +1,4 @@
-// One shard's engine in virtual time, with its peers and the paths between. It holds the engine's driver to the rules: drain after every
+// The engines of one or more shards in virtual time, with their peers and the paths between. It holds the engine's driver to the rules: drain after every
 // change, never let time go back. It holds the engine to some of its own: no deadline that is due stays due, no outgoing number is used twice.
 
 package import EnfiladeEngine
@@ -9,15 +9,17 @@ package import EnfiladeWire
 
 /// A world from a seed: run twice, it is the same twice.
 package final class EngineWorld {
-  package var engine: ShardEngine
+  package var engines = UniqueArray<ShardEngine>()
   package private(set) var now: Instant
   package let wallClock: WallClock
-  package let protector = NullProtector()
+  package let protectors: [NullProtector]
   package let handshakes: NullHandshakeFactory
   package private(set) var peers: [ScriptedPeer] = []
   package private(set) var events: [(at: Instant, event: EngineEvent)] = []
   package var random: SeededRandom
   package var tags: [UInt64: TaggedPacket] = [:]
+  /// Shards whose threads are held up: they take and send nothing until they are let go.
+  package var stalledShards: Set<Int> = []
   /// What the engine did that it must never do.
   package private(set) var violations: [String] = []
   /// Datagrams to addresses where nobody is.
@@ -27,6 +29,8 @@ package final class EngineWorld {
   package private(set) var largestRun = 0
 
   private var flights = FlightQueue()
+  private var shards: [LinkID: Int] = [:]
+  private var slotShards: [SlotKey: Int] = [:]
   private var outgoing = UniqueArray<OutgoingDatagram>(minimumCapacity: 1024)
   private var ledgers: [SocketAddress: [UInt32: Ledger]] = [:]
   private var nextTag: UInt64 = 1
@@ -41,18 +45,51 @@ package final class EngineWorld {
   }
 
   package init(
-    seed: UInt64, linkCapacity: Int = 64, slotCount: Int = 4096, levelsRuns: Bool = true,
+    seed: UInt64, shards: Int = 1, linkCapacity: Int = 64, slotCount: Int = 4096, levelsRuns: Bool = true,
     start: Instant = Instant(nanoseconds: 1_000_000_000)
   ) {
     random = SeededRandom(seed: seed)
     now = start
     wallClock = WallClock(instant: start, ntp: NTPTimestamp(rawValue: 0xE900_0000_8000_0000))
     handshakes = NullHandshakeFactory(seed: random.next())
-    var configuration = ShardConfiguration(
-      shard: 0, seed: random.next(), wallClock: wallClock, linkCapacity: linkCapacity, slotCount: slotCount)
-    configuration.levelsRuns = levelsRuns
-    engine = ShardEngine(configuration, protector: protector, handshakes: handshakes)
+    protectors = (0..<shards).map { _ in NullProtector() }
+    for shard in 0..<shards {
+      var configuration = ShardConfiguration(
+        shard: UInt8(shard), seed: random.next(), wallClock: wallClock, linkCapacity: linkCapacity, slotCount: slotCount)
+      configuration.levelsRuns = levelsRuns
+      engines.append(ShardEngine(configuration, protector: protectors[shard], handshakes: handshakes))
+    }
     arena = .allocate(byteCount: Self.arenaByteCount, alignment: 64)
+    for first in 0..<shards { for second in first + 1..<max(first + 1, shards) { connect(first, second) } }
+  }
+
+  private func connect(_ first: Int, _ second: Int) {
+    // Two elements of one array cannot be held at once: the second is out of it meanwhile.
+    var other = engines.remove(at: second)
+    ShardEngine.connect(&engines[first], &other)
+    let behind = engines.count - second
+    var rest = UniqueArray<ShardEngine>()
+    for _ in 0..<behind { rest.append(engines.removeLast()) }
+    engines.append(other)
+    for _ in 0..<behind { engines.append(rest.removeLast()) }
+  }
+
+  /// The only shard's engine, or the first one's.
+  package var engine: ShardEngine {
+    _read { yield engines[0] }
+    _modify { yield &engines[0] }
+  }
+
+  /// The first shard's protector.
+  package var protector: NullProtector { protectors[0] }
+  /// Sessions that are open, on all shards.
+  package var openSessionCount: Int { protectors.reduce(0) { $0 + $1.openCount } }
+
+  /// When the first engine wants to be called.
+  package var nextEngineDeadline: Instant {
+    var next = Instant.distantFuture
+    for shard in running { next = min(next, engines[shard].nextDeadline) }
+    return next
   }
 
   deinit { arena.deallocate() }
@@ -70,9 +107,18 @@ package final class EngineWorld {
 
   // MARK: Verbs
 
+  /// Has a command carried out by the shard it is for.
   package func perform(_ command: Command) {
-    engine.perform(command, at: now)
+    engines[shard(of: command)].perform(command, at: now)
     drain()
+  }
+
+  private func shard(of command: Command) -> Int {
+    switch command {
+    case .addLink(let id, _), .configure(let id, _), .restartICE(let id, _, _), .removeLink(let id): shards[id] ?? 0
+    case .bind(let slot, _): slotShards[slot] ?? 0
+    case .setMuted(let key, _): Int(key.shard)
+    }
   }
 
   /// Adds a peer that publishes and receives these kinds, and tells the engine of it.
@@ -89,6 +135,7 @@ package final class EngineWorld {
       engineFingerprint: handshakes.localFingerprint,
       profile: handshakes.profile, random: SeededRandom(seed: random.next()))
     peer.nextCheckAt = now
+    shards[peer.link] = shards.count % engines.count
     for kind in publishes { addPublication(kind, to: peer) }
     for kind in receives { addSlot(kind, to: peer) }
     prepare(peer)
@@ -106,7 +153,8 @@ package final class EngineWorld {
   @discardableResult
   package func addPublication(_ kind: MediaKind, to peer: ScriptedPeer) -> PublishedStream {
     let stream = PublishedStream(
-      kind: kind, publication: PublicationKey(makeIdentifier()), mid: Array("p\(peer.published.count)".utf8),
+      kind: kind, publication: PublicationKey(number: makeIdentifier(), shard: UInt8(shard(of: peer))),
+      mid: Array("p\(peer.published.count)".utf8),
       payloadType: kind == .audio ? peer.numbers.opus : peer.numbers.vp8,
       retransmissionPayloadType: kind == .audio ? peer.numbers.opusRetransmission : peer.numbers.vp8Retransmission, using: &random,
       epoch: now)
@@ -121,8 +169,12 @@ package final class EngineWorld {
       key: SlotKey(makeIdentifier()), mid: Array("s\(peer.slots.count)".utf8), kind: kind,
       ssrc: SSRC(UInt32(truncatingIfNeeded: random.next() | 1)), retransmissionSSRC: SSRC(UInt32(truncatingIfNeeded: random.next() | 1)))
     peer.slots.append(slot)
+    slotShards[slot.key] = shard(of: peer)
     return slot
   }
+
+  /// Where a peer's link lives.
+  package func shard(of peer: ScriptedPeer) -> Int { shards[peer.link] ?? 0 }
 
   /// Binds a slot of `subscriber` to the publication of that kind.
   package func subscribe(_ subscriber: ScriptedPeer, to publisher: ScriptedPeer, _ kind: MediaKind, slot number: Int = 0) {
@@ -148,7 +200,7 @@ package final class EngineWorld {
   package func run(until end: Instant) {
     var rounds = 0
     while true {
-      var next = min(flights.nextArrival, engine.nextDeadline)
+      var next = min(flights.nextArrival, nextEngineDeadline)
       for peer in peers { next = min(next, peer.nextDeadline) }
       guard next <= end else { break }
       rounds = next <= now ? rounds + 1 : 0
@@ -175,10 +227,10 @@ package final class EngineWorld {
     }
     if !batch.isEmpty { deliver(batch) }
     for peer in peers where peer.nextDeadline <= now { peer.handleTimeout(at: now, in: self) }
-    if engine.nextDeadline <= now {
-      engine.handleTimeout(at: now)
+    for shard in running where engines[shard].nextDeadline <= now {
+      engines[shard].handleTimeout(at: now)
       drain()
-      if engine.nextDeadline <= now { violations.append("a deadline stays due after it was handled, at \(now.nanoseconds)") }
+      if engines[shard].nextDeadline <= now { violations.append("a deadline stays due after it was handled, at \(now.nanoseconds)") }
     }
   }
 
@@ -193,8 +245,9 @@ package final class EngineWorld {
 
   /// Hands the engine a datagram at once, from anywhere.
   package func inject(_ bytes: [UInt8], from address: SocketAddress, segmentByteCount: Int = 0, isTruncated: Bool = false) {
-    take(bytes, from: address, segmentByteCount: segmentByteCount, isTruncated: isTruncated, at: 0)
-    engine.finishBatch(at: now)
+    let shard = self.shard(at: address)
+    take(bytes, from: address, segmentByteCount: segmentByteCount, isTruncated: isTruncated, at: 0, shard: shard)
+    engines[shard].finishBatch(at: now)
     drain()
   }
 
@@ -204,49 +257,72 @@ package final class EngineWorld {
       datagrams.map { Flight(arrival: now, serial: 0, bytes: $0.bytes, address: $0.address, isForEngine: true, transportNumber: nil) })
   }
 
+  /// The shard whose port a peer at this address was told.
+  private func shard(at address: SocketAddress) -> Int { peers.first { $0.address == address }.map(shard) ?? 0 }
+
+  private func finishBatches() {
+    for shard in engines.indices { engines[shard].finishBatch(at: now) }
+    drain()
+  }
+
   private func deliver(_ batch: [Flight]) {
     var offset = 0
     for flight in batch {
       if offset + flight.bytes.count > Self.arenaByteCount {
-        engine.finishBatch(at: now)
-        drain()
+        finishBatches()
         offset = 0
       }
       if let number = flight.transportNumber, let peer = peers.first(where: { $0.address == flight.address }) {
         peer.transportArrivals.append((number, now))
       }
-      take(flight.bytes, from: flight.address, segmentByteCount: 0, isTruncated: false, at: offset)
+      take(flight.bytes, from: flight.address, segmentByteCount: 0, isTruncated: false, at: offset, shard: shard(at: flight.address))
       offset += flight.bytes.count
     }
-    engine.finishBatch(at: now)
-    drain()
+    finishBatches()
   }
 
-  private func take(_ bytes: [UInt8], from address: SocketAddress, segmentByteCount: Int, isTruncated: Bool, at offset: Int) {
+  private func take(_ bytes: [UInt8], from address: SocketAddress, segmentByteCount: Int, isTruncated: Bool, at offset: Int, shard: Int) {
     precondition(offset + bytes.count <= Self.arenaByteCount)
     let place = arena + offset
     bytes.withUnsafeBytes { if let base = $0.baseAddress { place.copyMemory(from: base, byteCount: $0.count) } }
     let datagram = ReceivedDatagram(
       base: place, byteCount: bytes.count, segmentByteCount: segmentByteCount, isTruncated: isTruncated, address: address)
     var attempts = 0
-    while !engine.handle(datagram, at: now) {
+    while !engines[shard].handle(datagram, at: now) {
       attempts += 1
       precondition(attempts < 3, "the engine never has room")
-      engine.finishBatch(at: now)
+      engines[shard].finishBatch(at: now)
       drain()
     }
   }
 
-  /// Takes everything the engine has to send and say.
+  /// Takes everything the engines have to send and say, also to one another.
   package func drain() {
-    var rounds = 0
-    while engine.pollTransmit(into: &outgoing, at: now) > 0 {
-      for position in 0..<outgoing.count { route(outgoing[position]) }
-      rounds += 1
-      precondition(rounds < 100_000, "the engine never runs dry")
+    var isQuiet = false
+    while !isQuiet {
+      for shard in running { drain(shard) }
+      isQuiet = true
+      for shard in running where engines[shard].takeShardToWake() != nil || engines[shard].laneWork == .toTake { isQuiet = false }
     }
-    if engine.hasPendingOutput { violations.append("output is pending after the drain") }
-    while let event = engine.pollEvent() { events.append((now, event)) }
+    // Slots that went home after their owner had looked.
+    for shard in running where engines[shard].takeRelayed(at: now) { violations.append("a lane is full after the drain") }
+  }
+
+  private var running: [Int] { engines.indices.filter { !stalledShards.contains($0) } }
+
+  private func drain(_ shard: Int) {
+    var rounds = 0
+    while true {
+      let isFull = engines[shard].takeRelayed(at: now)
+      while engines[shard].pollTransmit(into: &outgoing, at: now) > 0 {
+        for position in 0..<outgoing.count { route(outgoing[position]) }
+        rounds += 1
+        precondition(rounds < 100_000, "the engine never runs dry")
+      }
+      guard isFull else { break }
+    }
+    if engines[shard].hasPendingOutput { violations.append("output is pending after the drain") }
+    while let event = engines[shard].pollEvent() { events.append((now, event)) }
   }
 
   private func route(_ datagram: OutgoingDatagram) {

@@ -9,9 +9,9 @@ import Foundation
 import Synchronization
 import Testing
 
-/// An engine on a free loopback port.
-func loopbackEngine(shards: Int = 1) async throws -> Engine {
-  try await Engine(.init(udpPort: 0, bindAddress: "127.0.0.1", shards: shards, includeLoopback: true))
+/// An engine on free loopback ports. Unless told otherwise, every room is spread over two shards.
+func loopbackEngine(shards: Int = 2, roomSpread: Int = 0) async throws -> Engine {
+  try await Engine(.init(udpPort: 0, bindAddress: "127.0.0.1", shards: shards, roomSpread: roomSpread, includeLoopback: true))
 }
 
 /// Offers that real clients wrote.

@@ -1,0 +1,82 @@
+// What shards say to one another: sixteen bytes for each packet, and a few words about streams.
+
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeWire
+
+/// One message on the lane between two shards. *Home* is the shard that a publication's link lives on; the others with subscribers of it are
+/// *outposts*.
+struct RelayMessage: BitwiseCopyable, Sendable {
+  enum Kind: UInt8, BitwiseCopyable, Sendable {
+    // From home to an outpost.
+    /// A packet is lent. Its slot holds the bytes, and a ``Packet`` behind them.
+    case packet
+    /// A stream has begun, or its clock has moved. The lent slot holds a ``RelayedStream``.
+    case stream
+    /// A stream is over.
+    case streamEnded
+    /// A publication goes on after a pause: every decoder needs a fresh start.
+    case publicationRestarted
+    /// A publication is gone, or was never there.
+    case publicationEnded
+    // From an outpost to home.
+    /// Somebody here receives a publication now.
+    case subscribe
+    /// Nobody here receives it any more.
+    case unsubscribe
+    /// Somebody here cannot go on without a key frame.
+    case keyframeWanted
+  }
+
+  /// A ``PacketHandle`` or a ``PublicationKey``, as the kind says.
+  private var subject: UInt64
+  /// The stream's place at home.
+  var stream: Int32
+  var kind: Kind
+  private var detail: UInt8
+  private var reserved: UInt16 = 0
+
+  private init(_ kind: Kind, subject: UInt64, stream: Int32 = -1, detail: UInt8 = 0) {
+    self.kind = kind
+    self.subject = subject
+    self.stream = stream
+    self.detail = detail
+  }
+
+  static func packet(_ handle: PacketHandle, stream: Int32) -> RelayMessage {
+    RelayMessage(.packet, subject: unsafe unsafeBitCast(handle, to: UInt64.self), stream: stream)
+  }
+
+  static func stream(_ handle: PacketHandle, stream: Int32) -> RelayMessage {
+    RelayMessage(.stream, subject: unsafe unsafeBitCast(handle, to: UInt64.self), stream: stream)
+  }
+
+  static func streamEnded(_ stream: Int32) -> RelayMessage { RelayMessage(.streamEnded, subject: 0, stream: stream) }
+
+  /// One of the kinds that are about a publication.
+  static func about(_ publication: PublicationKey, _ kind: Kind) -> RelayMessage {
+    RelayMessage(kind, subject: publication.rawValue)
+  }
+
+  static func keyframeWanted(_ publication: PublicationKey, for reason: KeyframeRequester.Reason) -> RelayMessage {
+    RelayMessage(.keyframeWanted, subject: publication.rawValue, detail: reason.rawValue)
+  }
+
+  /// The lent slot.
+  var handle: PacketHandle { unsafe unsafeBitCast(subject, to: PacketHandle.self) }
+  var publication: PublicationKey { PublicationKey(subject) }
+  var reason: KeyframeRequester.Reason { KeyframeRequester.Reason(rawValue: detail) ?? .pictureLoss }
+}
+
+/// A stream as its home describes it to the outposts.
+struct RelayedStream {
+  var publication: PublicationKey
+  /// Tells it from every other stream that has had its place at home.
+  var serial: UInt32
+  var ssrc: SSRC
+  var kind: MediaKind
+  var clockRate: Int
+  var extensions: ExtensionMap
+  var clock: SenderReportClock
+  var publisherClock: PublisherClock
+}

@@ -1,0 +1,126 @@
+// The lane to one other shard, seen from this side: what goes out, what comes in, and the slots that are away from home.
+//
+//     this shard ── outbox: messages ──▶ peer        this shard ◀── inbox: messages ── peer
+//     this shard ◀── returned: our slots ── peer      this shard ── homeward: its slots ──▶ peer
+
+import DequeModule
+import EnfiladeWire
+
+/// One side of the lane between two shards. Packets are dropped when the lane is full; words about streams wait for room, because what they
+/// say stays true.
+struct RelayPort: ~Copyable {
+  /// The shard at the other end.
+  let peer: UInt8
+  /// The peer's slots, to read while they are lent.
+  let window: PacketSlab.Window
+  private var outbox: SPSCRing<RelayMessage>.Producer
+  private var inbox: SPSCRing<RelayMessage>.Consumer
+  private var homeward: SPSCRing<PacketHandle>.Producer
+  private var returned: SPSCRing<PacketHandle>.Consumer
+  /// Words that found the lane full, in order. Each stands for a change of some stream or publication, of which there are boundedly many.
+  private var backlog = Deque<RelayMessage>()
+  /// How many holders each of the peer's slots has here.
+  private var holders: UniqueArray<UInt8>
+  /// Which of our streams mirrors the peer's stream at that place, or −1.
+  private var mirrors = UniqueArray<Int32>()
+  private var hasStaged = false
+  private var hasHomeward = false
+  /// Something was published since the peer was last woken.
+  private(set) var wantsWaking = false
+
+  init(
+    peer: UInt8, window: PacketSlab.Window, outbox: consuming SPSCRing<RelayMessage>.Producer,
+    inbox: consuming SPSCRing<RelayMessage>.Consumer, homeward: consuming SPSCRing<PacketHandle>.Producer,
+    returned: consuming SPSCRing<PacketHandle>.Consumer
+  ) {
+    self.peer = peer
+    self.window = window
+    self.outbox = outbox
+    self.inbox = inbox
+    self.homeward = homeward
+    self.returned = returned
+    holders = UniqueArray(repeating: 0, count: window.slotCount)
+  }
+
+  // MARK: Messages
+
+  /// Puts a packet on the lane; `false` when there is no room. The peer sees it at the next ``publish()``.
+  mutating func stage(_ message: RelayMessage) -> Bool {
+    guard backlog.isEmpty, outbox.stage(message) else { return false }
+    hasStaged = true
+    return true
+  }
+
+  /// Puts a word on the lane, now or as soon as there is room.
+  mutating func say(_ message: RelayMessage) {
+    guard !stage(message) else { return }
+    backlog.append(message)
+  }
+
+  /// Shows the peer everything that was staged.
+  mutating func publish() {
+    while let first = backlog.first, outbox.stage(first) {
+      backlog.removeFirst()
+      hasStaged = true
+    }
+    if hasHomeward {
+      homeward.publish()
+      hasHomeward = false
+    }
+    guard hasStaged else { return }
+    outbox.publish()
+    hasStaged = false
+    wantsWaking = true
+  }
+
+  /// Words wait for room on the lane.
+  var isBehind: Bool { !backlog.isEmpty }
+
+  /// The next message of the peer.
+  mutating func next() -> RelayMessage? { inbox.pop() }
+
+  /// Whether the peer has said something that was not taken yet.
+  mutating func hasNews() -> Bool { inbox.availableCount() > 0 }
+
+  mutating func takeWaking() -> Bool {
+    defer { wantsWaking = false }
+    return wantsWaking
+  }
+
+  // MARK: The peer's slots
+
+  /// A slot has come on loan; this side counts its holders from one.
+  mutating func borrow(_ handle: PacketHandle) {
+    assert(holders[Int(handle.index)] == 0, "a slot was lent twice")
+    holders[Int(handle.index)] = 1
+  }
+
+  mutating func retain(_ handle: PacketHandle) { holders[Int(handle.index)] += 1 }
+
+  /// Gives up one hold; the last one sends the slot home.
+  mutating func release(_ handle: PacketHandle) {
+    holders[Int(handle.index)] -= 1
+    guard holders[Int(handle.index)] == 0 else { return }
+    // The ring has a place for every slot of the peer.
+    let isTaken = homeward.stage(handle)
+    precondition(isTaken, "more slots go home than there are")
+    hasHomeward = true
+  }
+
+  /// One of our own slots that has come home.
+  mutating func nextReturned() -> PacketHandle? { returned.pop() }
+
+  // MARK: Streams
+
+  /// Our stream that mirrors the peer's at `place`, or `nil`.
+  func mirror(of place: Int32) -> Int? {
+    guard place >= 0, Int(place) < mirrors.count, mirrors[Int(place)] >= 0 else { return nil }
+    return Int(mirrors[Int(place)])
+  }
+
+  mutating func setMirror(_ stream: Int?, of place: Int32) {
+    guard place >= 0 else { return }
+    while mirrors.count <= Int(place) { mirrors.append(-1) }
+    mirrors[Int(place)] = stream.map(Int32.init) ?? -1
+  }
+}

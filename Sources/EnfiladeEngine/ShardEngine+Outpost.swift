@@ -1,0 +1,162 @@
+// Between shards, at an outpost: what a publication's home lends is mirrored here, and the subscribers of this shard are served from the
+// mirror as if the publisher were here. Repair too: the mirror has a history of its own, of slots that stay lent.
+
+import EnfiladeRTP
+import EnfiladeStreams
+package import EnfiladeWire
+
+extension ShardEngine {
+  /// How often an outpost asks home for the same key frame. Home merges what it is asked; this only keeps the lane free of repetitions.
+  private static var keyframeWantedInterval: TimeDelta { .milliseconds(10) }
+
+  /// Takes what the other shards have said, and slots that came home.
+  ///
+  /// - Returns: `true` when the turn is full before the lanes are empty: drain, and call again.
+  package mutating func takeRelayed(at now: Instant) -> Bool {
+    guard !slab.ports.isEmpty else { return false }
+    advanceClock(to: now)
+    slab.collectReturned()
+    var isFull = false
+    for port in 0..<slab.ports.count {
+      while true {
+        guard packets.count < IngressStage.capacity else {
+          isFull = true
+          break
+        }
+        guard let message = slab.ports[port].next() else { break }
+        handle(message, port: port, at: now)
+      }
+    }
+    publishLanes()
+    return isFull
+  }
+
+  /// What the lanes want of this shard.
+  package enum LaneWork: Sendable {
+    case none
+    /// Another shard has said something.
+    case toTake
+    /// Words to another shard wait for room on its lane.
+    case waitsForRoom
+  }
+
+  /// Look before a long sleep.
+  package var laneWork: LaneWork {
+    mutating get {
+      var work = LaneWork.none
+      for port in 0..<slab.ports.count {
+        if slab.ports[port].hasNews() { return .toTake }
+        if slab.ports[port].isBehind { work = .waitsForRoom }
+      }
+      return work
+    }
+  }
+
+  private mutating func handle(_ message: RelayMessage, port: Int, at now: Instant) {
+    switch message.kind {
+    case .packet: handleLent(message.handle, stream: message.stream, port: port, at: now)
+    case .stream: handleDescription(message.handle, stream: message.stream, port: port, at: now)
+    case .streamEnded: if let stream = slab.ports[port].mirror(of: message.stream) { endMirror(stream, at: now) }
+    case .publicationRestarted:
+      if let publication = mirroredPublication(message.publication, port: port) { restartSubscribers(of: publication, at: now) }
+    case .publicationEnded:
+      if let publication = mirroredPublication(message.publication, port: port) { removePublication(publication) }
+    case .subscribe: handleSubscribe(message.publication, port: port)
+    case .unsubscribe: handleUnsubscribe(message.publication, port: port)
+    case .keyframeWanted: handleKeyframeWanted(message.publication, reason: message.reason, at: now)
+    }
+  }
+
+  // MARK: Packets
+
+  /// Takes a lent packet into this turn and into the mirror's history.
+  private mutating func handleLent(_ handle: PacketHandle, stream place: Int32, port: Int, at now: Instant) {
+    slab.ports[port].borrow(handle)
+    guard let stream = slab.ports[port].mirror(of: place) else {
+      slab.release(handle)
+      return drops.count(.endedSource)
+    }
+    // Sound: home wrote the note before it published the message, and leaves the slot alone until it comes back.
+    var packet = unsafe (slab.pointer(to: handle)! + PacketStore.noteOffset).assumingMemoryBound(to: Packet.self).pointee
+    packet.inbound = Int32(stream)
+    traffic.packetsRelayed &+= 1
+    inbound[stream].clock.handlePacket(timestamp: packet.view.timestamp, at: now)
+    slab.retain(handle)
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: handle, metadata: HistoryNote(packet))) {
+    case .stored: break
+    case .replaced(let evicted): slab.release(evicted)
+    case .duplicate, .tooOld: slab.release(handle)
+    }
+    if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
+    packets.append(packet)
+  }
+
+  // MARK: Streams
+
+  private mutating func handleDescription(_ handle: PacketHandle, stream place: Int32, port: Int, at now: Instant) {
+    slab.ports[port].borrow(handle)
+    // Sound: as above.
+    let description = unsafe slab.pointer(to: handle)!.assumingMemoryBound(to: RelayedStream.self).pointee
+    slab.release(handle)
+    guard let publication = mirroredPublication(description.publication, port: port) else { return }
+    if let stream = slab.ports[port].mirror(of: place) {
+      if inbound[stream].mirrored?.serial == description.serial {
+        inbound[stream].clock = description.clock
+        inbound[stream].mirrored?.publisherClock = description.publisherClock
+        inbound[stream].extensions = description.extensions
+        return
+      }
+      endMirror(stream, at: now)
+    }
+    let previous = publications[publication].currentInbound
+    if previous >= 0 { endMirror(Int(previous), at: now) }
+    var mirror = InboundStream(
+      serial: nextSerial, publication: publication, link: -1, ssrc: description.ssrc, kind: description.kind,
+      extensions: description.extensions, clockRate: description.clockRate)
+    mirror.clock = description.clock
+    mirror.mirrored = .init(port: port, place: place, serial: description.serial, publisherClock: description.publisherClock)
+    guard let stream = inbound.insert(mirror) else { return drops.count(.tooManySources) }
+    nextSerial &+= 1
+    publications[publication].currentInbound = Int32(stream)
+    slab.ports[port].setMirror(stream, of: place)
+    if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
+  }
+
+  private mutating func endMirror(_ stream: Int, at now: Instant) {
+    forwardPending(at: now)
+    removeInbound(stream)
+  }
+
+  /// Asks the home of a mirrored stream for a key frame.
+  mutating func askHomeForKeyframe(of stream: Int, for reason: KeyframeRequester.Reason, at now: Instant) {
+    guard let mirrored = inbound[stream].mirrored, now >= mirrored.nextAsking else { return }
+    inbound[stream].mirrored?.nextAsking = now + Self.keyframeWantedInterval
+    slab.ports[mirrored.port].say(.keyframeWanted(publications[inbound[stream].publication].key, for: reason))
+    publishLanes()
+  }
+
+  // MARK: Publications
+
+  /// The mirror of a publication whose home is behind `port`.
+  private func mirroredPublication(_ key: PublicationKey, port: Int) -> Int? {
+    guard let publication = publicationIndices[key], publications[publication].home == Int32(port) else { return nil }
+    return publication
+  }
+
+  /// Makes a mirror for a publication of another shard, and asks its home for it; `nil` when there is no such shard or no room.
+  mutating func mirrorPublication(_ key: PublicationKey, kind: MediaKind) -> Int? {
+    guard key.shard != configuration.shard, Int(key.shard) <= slab.ports.count else { return nil }
+    let port = slab.port(of: key.shard)
+    guard let publication = publications.insert(PublicationState(key: key, link: -1, kind: kind, home: Int32(port))) else { return nil }
+    publicationIndices[key] = publication
+    slab.ports[port].say(.about(key, .subscribe))
+    return publication
+  }
+
+  /// Forgets a mirror that nobody here looks at any more.
+  mutating func forgetMirrorIfUnused(_ publication: Int) {
+    guard publications[publication].home >= 0, publications[publication].subscribers.isEmpty else { return }
+    slab.ports[Int(publications[publication].home)].say(.about(publications[publication].key, .unsubscribe))
+    removePublication(publication)
+  }
+}

@@ -1,0 +1,108 @@
+// Between shards, at home: a publication's packets are opened and parsed here once, and lent to every shard that has subscribers of it.
+
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeWire
+
+extension ShardEngine {
+  /// Lays the lane between two shards. All pairs, in ascending order, before either runs.
+  package static func connect(_ a: inout ShardEngine, _ b: inout ShardEngine) {
+    precondition(a.slab.ports.count == a.slab.port(of: b.configuration.shard), "lanes are laid in the order of the shards")
+    precondition(b.slab.ports.count == b.slab.port(of: a.configuration.shard), "lanes are laid in the order of the shards")
+    var forth = SPSCRing<RelayMessage>(capacity: Limits.lanePacketCount)
+    var back = SPSCRing<RelayMessage>(capacity: Limits.lanePacketCount)
+    // A ring home has a place for every slot there is, so it is never full.
+    var homeToA = SPSCRing<PacketHandle>(capacity: a.slab.own.slotCount.roundedUpToPowerOfTwo)
+    var homeToB = SPSCRing<PacketHandle>(capacity: b.slab.own.slotCount.roundedUpToPowerOfTwo)
+    a.slab.ports.append(
+      RelayPort(
+        peer: b.configuration.shard, window: b.slab.own.window, outbox: forth.takeProducer(), inbox: back.takeConsumer(),
+        homeward: homeToB.takeProducer(), returned: homeToA.takeConsumer()))
+    b.slab.ports.append(
+      RelayPort(
+        peer: a.configuration.shard, window: a.slab.own.window, outbox: back.takeProducer(), inbox: forth.takeConsumer(),
+        homeward: homeToA.takeProducer(), returned: homeToB.takeConsumer()))
+  }
+
+  /// The next shard that was told something since it was last asked for here: wake it.
+  package mutating func takeShardToWake() -> Int? {
+    for port in 0..<slab.ports.count where slab.ports[port].takeWaking() { return Int(slab.ports[port].peer) }
+    return nil
+  }
+
+  /// Shows the other shards what was put on the lanes.
+  mutating func publishLanes() {
+    for port in 0..<slab.ports.count { slab.ports[port].publish() }
+  }
+
+  // MARK: To the outposts
+
+  /// Lends a packet of this turn to every shard that has subscribers of its publication.
+  mutating func lend(_ packet: Packet, of publication: Int) {
+    guard !publications[publication].outposts.isEmpty, !publications[publication].isMuted else { return }
+    guard publications[publication].currentInbound == packet.inbound else { return }
+    // Sound: the turn's reference keeps the slot, and nobody else reads it before the message is published.
+    unsafe (slab.place(of: packet.handle)! + PacketStore.noteOffset).initializeMemory(as: Packet.self, to: packet)
+    for position in 0..<publications[publication].outposts.count {
+      let port = Int(publications[publication].outposts[position])
+      slab.retain(packet.handle)
+      guard !slab.ports[port].stage(.packet(packet.handle, stream: packet.inbound)) else { continue }
+      slab.release(packet.handle)
+      drops.count(.laneFull)
+    }
+  }
+
+  /// Tells every outpost of a publication what there is to know about its current stream.
+  mutating func describe(_ stream: Int) {
+    let publication = inbound[stream].publication
+    guard publications[publication].currentInbound == Int32(stream) else { return }
+    for position in 0..<publications[publication].outposts.count {
+      describe(stream, to: Int(publications[publication].outposts[position]))
+    }
+  }
+
+  private mutating func describe(_ stream: Int, to port: Int) {
+    guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
+    let description = RelayedStream(
+      publication: publications[inbound[stream].publication].key, serial: inbound[stream].serial, ssrc: inbound[stream].ssrc,
+      kind: inbound[stream].kind, clockRate: inbound[stream].clockRate, extensions: inbound[stream].extensions,
+      clock: inbound[stream].clock, publisherClock: publisherClock(of: stream))
+    // Sound: leased just now; the peer reads it after the message is published.
+    unsafe slab.place(of: handle)!.initializeMemory(as: RelayedStream.self, to: description)
+    slab.ports[port].say(.stream(handle, stream: Int32(stream)))
+  }
+
+  /// Tells every outpost of a publication something about it.
+  mutating func tellOutposts(of publication: Int, _ message: RelayMessage) {
+    for position in 0..<publications[publication].outposts.count {
+      slab.ports[Int(publications[publication].outposts[position])].say(message)
+    }
+  }
+
+  // MARK: From the outposts
+
+  mutating func handleSubscribe(_ key: PublicationKey, port: Int) {
+    guard let publication = publicationIndices[key], publications[publication].home < 0 else {
+      return slab.ports[port].say(.about(key, .publicationEnded))
+    }
+    publications[publication].addOutpost(port)
+    let current = publications[publication].currentInbound
+    if current >= 0 { describe(Int(current), to: port) }
+  }
+
+  mutating func handleUnsubscribe(_ key: PublicationKey, port: Int) {
+    guard let publication = publicationIndices[key] else { return }
+    publications[publication].removeOutpost(port)
+  }
+
+  mutating func handleKeyframeWanted(_ key: PublicationKey, reason: KeyframeRequester.Reason, at now: Instant) {
+    guard let publication = publicationIndices[key] else { return }
+    let current = publications[publication].currentInbound
+    if current >= 0 { requestKeyframe(of: Int(current), for: reason, at: now) }
+  }
+}
+
+extension Int {
+  /// The smallest power of two that is not smaller.
+  fileprivate var roundedUpToPowerOfTwo: Int { self <= 1 ? 1 : 1 << (Int.bitWidth - (self - 1).leadingZeroBitCount) }
+}

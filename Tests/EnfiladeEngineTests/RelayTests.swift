@@ -1,0 +1,237 @@
+// A room on several shards: the publisher's packets are opened once and lent, and every shard serves its own subscribers from what it was lent.
+
+import EnfiladeEngine
+import EnfiladeRTP
+import EnfiladeTestSupport
+import EnfiladeTransport
+import EnfiladeWire
+import Testing
+
+@Suite("Rooms across shards")
+struct RelayTests {
+  /// A publisher on the first shard and a subscriber on each of three, the first included.
+  private static func room(seed: UInt64, kinds: [MediaKind] = [.audio, .video], slotCount: Int = 4096) -> (
+    world: EngineWorld, publisher: ScriptedPeer, subscribers: [ScriptedPeer]
+  ) {
+    let world = EngineWorld(seed: seed, shards: 3, slotCount: slotCount)
+    let publisher = world.addPeer("publisher", publishes: kinds)
+    let subscribers = [1, 2, 3].map { world.addPeer("subscriber \($0)", receives: kinds) }
+    world.connect()
+    for subscriber in subscribers { for kind in kinds { world.subscribe(subscriber, to: publisher, kind) } }
+    #expect(world.shard(of: publisher) == 0)
+    #expect(subscribers.map(world.shard) == [1, 2, 0])
+    return (world, publisher, subscribers)
+  }
+
+  private static func expectAllHome(_ world: EngineWorld) {
+    for peer in world.peers { world.removeLink(of: peer) }
+    for shard in world.engines.indices {
+      let census = world.engines[shard].census
+      #expect(census == ShardEngine.Census(), "shard \(shard)")
+    }
+    #expect(world.violations.isEmpty)
+  }
+
+  @Test("Every subscriber gets the publisher's payload byte for byte, wherever it is; what is lent comes home")
+  func payloads() throws {
+    let (world, publisher, subscribers) = Self.room(seed: 100)
+    world.run(for: .seconds(Int64(3)))
+    for subscriber in subscribers {
+      for kind in MediaKind.allCases {
+        let packets = subscriber.packets(on: subscriber.slot(kind))
+        #expect(packets.count > 140)
+        for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
+        for packet in packets {
+          let origin = try #require(world.origin(of: packet))
+          #expect(origin.publication == publisher.stream(kind).publication)
+          #expect(packet.payload == publisher.stream(kind).sent[origin.index.wire.rawValue]?.payload)
+        }
+      }
+    }
+    let (home, first, second) = (world.engines[0].traffic, world.engines[1].traffic, world.engines[2].traffic)
+    #expect(first.packetsIn == 0 && second.packetsIn == 0 && home.packetsRelayed == 0)
+    #expect(first.packetsRelayed > 280 && first.packetsRelayed == second.packetsRelayed)
+    Self.expectAllHome(world)
+  }
+
+  @Test("A NACK is answered on the subscriber's own shard, from slots that stay lent")
+  func repair() {
+    let (world, _, subscribers) = Self.room(seed: 101)
+    world.run(for: .seconds(Int64(2)))
+    for subscriber in subscribers {
+      let slot = subscriber.slot(.video)
+      let wanted = Array(subscriber.packets(on: slot).suffix(20).prefix(5))
+      subscriber.sendNACK(wanted.map { $0.index.wire.rawValue }, of: slot, in: world)
+      world.run(for: .milliseconds(40))
+      #expect(subscriber.retransmissions(on: slot).map(\.payload) == wanted.map(\.payload))
+    }
+    for shard in world.engines.indices {
+      let answered = world.engines[shard].traffic.retransmissionsOut
+      #expect(answered == 5)
+    }
+    Self.expectAllHome(world)
+  }
+
+  @Test("Loss before the publisher's shard is repaired for all of them")
+  func lossAtHome() {
+    let (world, publisher, subscribers) = Self.room(seed: 102, kinds: [.video])
+    publisher.uplink = VirtualLink(lossPerMille: 100)
+    world.run(for: .seconds(Int64(3)))
+    publisher.uplink = VirtualLink()
+    world.run(for: .milliseconds(500))
+    for subscriber in subscribers {
+      let numbers = subscriber.packets(on: subscriber.slot(.video)).map(\.index).sorted()
+      #expect(numbers.count > 150)
+      for (one, next) in zip(numbers, numbers.dropFirst()) { #expect(next - one == 1) }
+    }
+    Self.expectAllHome(world)
+  }
+
+  @Test("A picture that a subscriber lost is asked of the publisher, however many shards ask at once")
+  func keyframes() {
+    let (world, publisher, subscribers) = Self.room(seed: 103, kinds: [.video])
+    world.run(for: .seconds(Int64(2)))
+    let before = publisher.stream(.video).keyframeCount
+    publisher.feedback.removeAll()
+    for subscriber in subscribers { subscriber.sendPictureLoss(subscriber.slot(.video), in: world) }
+    world.run(for: .milliseconds(150))
+    let requests = publisher.feedback.count { if case .pictureLoss = $0.packet { true } else { false } }
+    #expect(requests == 1)
+    #expect(publisher.stream(.video).keyframeCount == before + 1)
+    Self.expectAllHome(world)
+  }
+
+  @Test("Sender reports of every shard tell the publisher's time")
+  func senderReports() {
+    let (world, publisher, subscribers) = Self.room(seed: 104)
+    world.run(for: .seconds(Int64(10)))
+    for subscriber in subscribers {
+      for kind in MediaKind.allCases {
+        let slot = subscriber.slot(kind)
+        let infos = subscriber.feedback.compactMap { entry -> SenderInfo? in
+          if case .senderReport(let info, _) = entry.packet, info.ssrc == slot.ssrc { info } else { nil }
+        }
+        #expect(infos.count > 3)
+        guard let info = infos.last, let packet = subscriber.packets(on: slot).last, let origin = world.origin(of: packet) else { continue }
+        // The report's line, followed to the packet's timestamp, leads to when the packet was captured.
+        let ticks = Int64(Int32(bitPattern: packet.rtp.timestamp &- info.rtpTimestamp.rawValue))
+        let at = info.ntp + TimeDelta(nanoseconds: ticks * 1_000_000_000 / publisher.stream(kind).clockRate)
+        let error = at - world.wallClock.ntp(at: origin.captured)
+        #expect(abs(error.nanoseconds) < 30_000_000)
+      }
+    }
+    Self.expectAllHome(world)
+  }
+
+  @Test("When the last subscriber of a shard lets go, nothing is lent to it any more; when one comes back, it starts at a key frame")
+  func comeAndGo() throws {
+    let (world, publisher, subscribers) = Self.room(seed: 105, kinds: [.video])
+    world.run(for: .seconds(Int64(1)))
+    let subscriber = subscribers[0]
+    let slot = subscriber.slot(.video)
+    world.perform(.bind(slot.key, nil))
+    let lent = world.engines[1].traffic.packetsRelayed
+    let received = subscriber.packets(on: slot).count
+    world.run(for: .seconds(Int64(1)))
+    #expect(world.engines[1].traffic.packetsRelayed == lent)
+    // What was on its way still came.
+    #expect(subscriber.packets(on: slot).count - received < 10)
+    let before = subscriber.packets(on: slot).count
+    world.subscribe(subscriber, to: publisher, .video)
+    world.run(for: .milliseconds(500))
+    let again = try #require(subscriber.packets(on: slot).dropFirst(before).first)
+    #expect(world.origin(of: again)?.isKeyframeStart == true)
+    #expect(again.index - subscriber.packets(on: slot)[before - 1].index == 1)
+    Self.expectAllHome(world)
+  }
+
+  @Test("A muted publication stops everywhere, and goes on everywhere with a key frame")
+  func mute() throws {
+    let (world, publisher, subscribers) = Self.room(seed: 106, kinds: [.video])
+    world.run(for: .seconds(Int64(1)))
+    world.perform(.setMuted(publisher.stream(.video).publication, true))
+    world.run(for: .milliseconds(50))
+    let counts = subscribers.map { $0.packets(on: $0.slot(.video)).count }
+    world.run(for: .seconds(Int64(1)))
+    #expect(subscribers.map { $0.packets(on: $0.slot(.video)).count } == counts)
+    world.perform(.setMuted(publisher.stream(.video).publication, false))
+    world.run(for: .milliseconds(500))
+    for (subscriber, count) in zip(subscribers, counts) {
+      let first = try #require(subscriber.packets(on: subscriber.slot(.video)).dropFirst(count).first)
+      #expect(world.origin(of: first)?.isKeyframeStart == true)
+    }
+    Self.expectAllHome(world)
+  }
+
+  @Test("A publisher that is removed is silent on every shard with the next packet")
+  func removal() {
+    let (world, publisher, subscribers) = Self.room(seed: 107)
+    world.run(for: .seconds(Int64(1)))
+    world.removeLink(of: publisher)
+    let sent = world.sentCount
+    world.run(for: .milliseconds(9))
+    // The path takes ten milliseconds: whatever comes was on its way.
+    let counts = subscribers.map { $0.packets(on: $0.slot(.video)).count }
+    world.run(for: .milliseconds(2))
+    let settled = subscribers.map { $0.packets(on: $0.slot(.video)).count }
+    world.run(for: .seconds(Int64(1)))
+    #expect(subscribers.map { $0.packets(on: $0.slot(.video)).count } == settled)
+    #expect(zip(counts, settled).allSatisfy { $1 - $0 < 10 })
+    #expect(world.sentCount - sent < 100)
+    for shard in world.engines.indices {
+      let leased = world.engines[shard].slabLeasedCount
+      #expect(leased == 0)
+    }
+    Self.expectAllHome(world)
+  }
+
+  @Test("A publisher that restarts its source goes on everywhere")
+  func restart() {
+    let (world, publisher, subscribers) = Self.room(seed: 108, kinds: [.video])
+    world.run(for: .seconds(Int64(1)))
+    publisher.stream(.video).restart(using: &world.random)
+    world.run(for: .seconds(Int64(1)))
+    for subscriber in subscribers {
+      let packets = subscriber.packets(on: subscriber.slot(.video))
+      let sources = Set(packets.compactMap { world.origin(of: $0)?.ssrc })
+      #expect(sources.count == 2)
+      for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
+    }
+    Self.expectAllHome(world)
+  }
+
+  @Test("A shard that is held up loses packets with a reason, hears every word later, and gives everything back")
+  func fullLane() {
+    let (world, publisher, subscribers) = Self.room(seed: 109, kinds: [.video], slotCount: 8192)
+    publisher.stream(.video).packetsPerFrame = 40
+    world.run(for: .seconds(Int64(1)))
+    world.stalledShards = [1]
+    world.run(for: .seconds(Int64(5)))
+    #expect(world.engines[0].drops[.laneFull] > 0)
+    let held = subscribers[0].packets(on: subscribers[0].slot(.video)).count
+    // The others notice nothing.
+    let other = subscribers[1].packets(on: subscribers[1].slot(.video))
+    for (one, next) in zip(other, other.dropFirst()) { #expect(next.index - one.index == 1) }
+    // A new source begins while the lane is full: that must not be lost.
+    publisher.stream(.video).restart(using: &world.random)
+    world.run(for: .seconds(Int64(1)))
+    world.stalledShards = []
+    world.run(for: .seconds(Int64(2)))
+    let packets = subscribers[0].packets(on: subscribers[0].slot(.video))
+    #expect(packets.count > held + 40)
+    #expect(packets.last.flatMap { world.origin(of: $0) }?.ssrc == publisher.stream(.video).ssrc)
+    Self.expectAllHome(world)
+  }
+
+  @Test("A publication that is gone when a shard asks for it is gone there too")
+  func staleSubscription() {
+    let (world, publisher, subscribers) = Self.room(seed: 110, kinds: [.video])
+    let key = publisher.stream(.video).publication
+    world.removeLink(of: publisher)
+    world.perform(.bind(subscribers[0].slot(.video).key, key))
+    world.run(for: .milliseconds(100))
+    let mirrors = world.engines[1].census.publications
+    #expect(mirrors == 0)
+    Self.expectAllHome(world)
+  }
+}
