@@ -99,6 +99,16 @@ package struct ShardEngine: ~Copyable {
     package var leasedSlots = 0
 
     package init() {}
+
+    package static func += (sum: inout Census, part: Census) {
+      sum.links += part.links
+      sum.inboundStreams += part.inboundStreams
+      sum.publications += part.publications
+      sum.outboundStreams += part.outboundStreams
+      sum.addresses += part.addresses
+      sum.fragments += part.fragments
+      sum.leasedSlots += part.leasedSlots
+    }
   }
 
   /// What is there now; all zero once every link is gone.

@@ -108,6 +108,7 @@ package final class Runtime: Sendable {
   /// Ends every shard and the stream of events. Once.
   package func stop() {
     for shard in shards { shard.stop() }
+    for shard in shards { shard.release() }
     continuation.finish()
   }
 }

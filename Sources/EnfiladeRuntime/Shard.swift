@@ -15,8 +15,8 @@ package final class Shard: Sendable {
   package let fingerprint: CertificateFingerprint
   private let mailbox: Mailbox<ShardMessage>
   private let presence: ShardPresence
-  /// Kept as long as the shard is: other shards read packets in its memory until they have stopped, too.
-  private let loop: ShardLoop
+  /// Kept after the thread's end: other shards read packets in its memory until they have stopped, too.
+  private let loop: Mutex<ShardLoop?>
   private let processor: Int?
   private let thread = Mutex<SystemThread?>(nil)
 
@@ -40,19 +40,20 @@ package final class Shard: Sendable {
     self.processor = processor
     presence = try ShardPresence()
     mailbox = Mailbox(wakeUp: presence.wakeUp)
-    loop = try ShardLoop(
+    let loop = try ShardLoop(
       index: index, engine: ShardEngine(configuration, protector: protector, handshakes: handshakes), socket: socket, mailbox: mailbox,
       presence: presence, window: FlushWindow(maximum: longestWait), sink: sink)
+    self.loop = Mutex(loop)
   }
 
   /// Lays the lanes between the shards, which stand in the order of their numbers, and starts their threads. Once.
   ///
   /// - Throws: when a thread cannot be made; those that were are stopped again.
   package static func start(_ shards: [Shard]) throws(IOError) {
-    ShardLoop.connect(shards.map(\.loop))
+    let loops = shards.map { shard in shard.loop.withLock { $0! } }
+    ShardLoop.connect(loops)
     do throws(IOError) {
-      for shard in shards {
-        let loop = shard.loop
+      for (shard, loop) in zip(shards, loops) {
         let thread = try SystemThread(name: "enfilade-\(shard.index)", processor: shard.processor) { loop.run() }
         shard.thread.withLock { $0 = thread }
       }
@@ -83,9 +84,12 @@ package final class Shard: Sendable {
     }
   }
 
-  /// Ends the thread and waits for it.
+  /// Ends the thread and waits for it. Port and memory stay until ``release()``.
   package func stop() {
     _ = mailbox.post(.stop, isUrgent: true)
     thread.withLock { $0.take() }?.join()
   }
+
+  /// Gives port and memory back. When every shard that this one has a lane to has stopped.
+  package func release() { loop.withLock { $0 = nil } }
 }

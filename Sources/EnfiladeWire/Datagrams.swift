@@ -39,7 +39,8 @@
   @usableFromInline package var byteCount: UInt32
   /// The size of each segment; 0 sends the bytes as one datagram.
   @usableFromInline package var segmentByteCount: UInt16
-  private var flags: UInt16
+  /// Not read by the kernel's side.
+  @usableFromInline package var flags: UInt16
   @usableFromInline package var address: SocketAddress
 
   @inlinable

@@ -94,8 +94,8 @@ def room(server):
 def impairer(server):
     made = []
 
-    def make(loss, port=None):
-        made.append(Impairer(server, loss, port))
+    def make(loss, ports=None):
+        made.append(Impairer(server, loss, ports))
         return made[-1]
 
     yield make

@@ -22,6 +22,22 @@ def free_udp_port():
     return free_port(socket.SOCK_DGRAM)
 
 
+def free_udp_ports(count):
+    """Ports that follow one another."""
+    while True:
+        first = free_udp_port()
+        sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+        try:
+            for offset, one in enumerate(sockets):
+                one.bind(("127.0.0.1", first + offset))
+            return list(range(first, first + count))
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+
+
 def _die_with_parent():
     os.setsid()
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

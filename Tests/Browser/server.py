@@ -1,25 +1,31 @@
 """The server under test, and the impairer that stands between it and a client."""
 
 import itertools
+import json
 import os
 import re
 
-from processes import Child, free_udp_port
+from processes import Child, free_udp_port, free_udp_ports
 
 
 class Server:
     """enfilade-meet on free loopback ports."""
 
     _numbers = itertools.count(1)
+    # Every meeting is spread over both, so that each test sees media cross from one to the other.
+    _shards = 2
 
     def __init__(self):
         self._start()
 
     def _start(self):
-        self.udp_port = free_udp_port()
+        self.udp_ports = free_udp_ports(self._shards)
         self.child = Child(
             f"enfilade-meet-{next(self._numbers)}",
-            [os.environ["ENFILADE_MEET"], "--host", "127.0.0.1", "--http-port", "0", "--udp-port", str(self.udp_port), "--log-level", "info"],
+            [
+                os.environ["ENFILADE_MEET"], "--host", "127.0.0.1", "--http-port", "0", "--udp-port", str(self.udp_ports[0]),
+                "--shards", str(self._shards), "--room-spread", "0", "--log-level", "info",
+            ],
         )
         found = self.child.wait_for(lambda output: re.search(r"http://localhost:(\d+)", output), 20, "link")
         self.url = f"http://localhost:{found.group(1)}"
@@ -50,23 +56,28 @@ class Server:
 
 
 class Impairer:
-    """Carries datagrams between its own port and the server's, and loses some of them both ways."""
+    """Carries datagrams between ports of its own and the server's, one for each, and loses some of them both ways."""
 
-    def __init__(self, server, loss, port=None):
-        self.port = port or free_udp_port()
-        self.child = Child(
-            f"enfilade-impair-{self.port}",
-            [
-                os.environ["ENFILADE_IMPAIR"], "--listen", f"127.0.0.1:{self.port}", "--to", f"127.0.0.1:{server.udp_port}",
-                "--loss", str(loss), "--seconds", "170",
-            ],
-        )
+    def __init__(self, server, loss, ports=None):
+        # Which port of ours stands for which of the server's.
+        self.ports = ports or {port: free_udp_port() for port in server.udp_ports}
+        self.children = [
+            Child(
+                f"enfilade-impair-{own}",
+                [
+                    os.environ["ENFILADE_IMPAIR"], "--listen", f"127.0.0.1:{own}", "--to", f"127.0.0.1:{theirs}",
+                    "--loss", str(loss), "--seconds", "170",
+                ],
+            )
+            for theirs, own in self.ports.items()
+        ]
 
     @property
     def script(self):
         """Makes a page talk to the impairer: the answer's candidates become the impairer's address."""
         return """
           (() => {
+            const ports = PORTS;
             const apply = RTCPeerConnection.prototype.setRemoteDescription;
             RTCPeerConnection.prototype.setRemoteDescription = function (description) {
               let isFirst = true;
@@ -77,13 +88,14 @@ class Impairer:
                 }
                 if (!isFirst) return [];
                 isFirst = false;
-                return ['a=candidate:1 1 udp 2130706431 127.0.0.1 PORT typ host'];
+                return [`a=candidate:1 1 udp 2130706431 127.0.0.1 ${ports[line.split(' ')[5]]} typ host`];
               });
               return apply.call(this, { type: description.type, sdp: lines.join('\\r\\n') });
             };
           })();
-        """.replace("PORT", str(self.port))
+        """.replace("PORTS", json.dumps({str(theirs): own for theirs, own in self.ports.items()}))
 
     def stop(self):
-        """Ends the impairer; it then tells, in its log, what it lost."""
-        self.child.terminate(3)
+        """Ends the impairers; they then tell, in their logs, what they lost."""
+        for child in self.children:
+            child.terminate(3)

@@ -157,7 +157,7 @@ def test_a_lost_network_comes_back_by_itself(server, room, chromium, impairer):
     path.stop()
     wait_until(lambda: bela.browser.evaluate("window.enfilade.state") == "reconnecting", 20, "Bela's page notices that the network is gone")
     assert (bela.tile_of("Ada") or {}).get("reason", "") in ("", "Reconnecting…", "Connection lost")
-    impairer(loss=0, port=path.port)
+    impairer(loss=0, ports=path.ports)
     started = time.monotonic()
     wait_until(lambda: bela.browser.evaluate("window.enfilade.state") == "live", 30, "Bela is back in the meeting")
     print(f"back {time.monotonic() - started:.1f} s after the network")

@@ -45,7 +45,7 @@ struct SocketFloodTests {
 
   @Test("Ten thousand of each kind, from strangers and under a client's address, harm neither memory nor call")
   func flood() async throws {
-    let engine = try await loopbackEngine()
+    let engine = try await loopbackEngine(shards: 1)
     let room = try await engine.room("call")
     let sections: [(EnfiladeWire.MediaKind, MediaDirection)] = [(.audio, .sendrecv), (.video, .sendrecv)]
     let guests = [try await Guest.join(room, "alice", sections), try await Guest.join(room, "bob", sections)]

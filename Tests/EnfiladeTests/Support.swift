@@ -1,7 +1,9 @@
 // What the tests of the public face share: engines on loopback, recorded offers, a log of events, and waiting with an end.
 
 import Enfilade
+import EnfiladeEngine
 import EnfiladeIO
+import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeTestSupport
 import EnfiladeWire
@@ -85,6 +87,11 @@ final class EventLog: Sendable {
     case .dropped(let count): "dropped \(count)"
     }
   }
+}
+
+/// How much is in the tables of all shards together.
+func census(of engine: Engine) async -> ShardEngine.Census {
+  await engine.snapshots().reduce(into: ShardEngine.Census()) { $0 += $1.census }
 }
 
 /// Polls until `condition` holds, pumping the clients meanwhile; gives up, and says so, after thirty seconds.

@@ -28,8 +28,17 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
   @Option(name: .customLong("bind"), help: "The local address for media; every one if not given.")
   var bindAddress: String?
 
-  @Option(help: "How many threads carry media.")
-  var shards = 1
+  @Option(help: "How many threads carry media; one for each processor if not given.")
+  var shards: Int?
+
+  @Option(help: "How many participants more than the emptiest thread a room's thread may have before the room spreads to another.")
+  var roomSpread = 10
+
+  @Flag(inversion: .prefixedNo, help: "Keep each thread on a processor of its own.")
+  var pin = true
+
+  @Option(help: "How many microseconds packets may wait for company when a thread is busy; 0 for not at all.")
+  var longestWait = 1000
 
   @Flag(inversion: .prefixedNo, help: "Offer 127.0.0.1 to clients. On if HTTP is served there too.")
   var loopback: Bool?
@@ -45,8 +54,8 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
     let isLocal = ["127.0.0.1", "localhost", "::1"].contains(host)
     let engine = try await Engine(
       .init(
-        udpPort: udpPort, announcedAddresses: announcedAddresses, bindAddress: bindAddress, shards: shards,
-        includeLoopback: loopback ?? isLocal, logger: logger))
+        udpPort: udpPort, announcedAddresses: announcedAddresses, bindAddress: bindAddress, shards: shards, pinsThreads: pin,
+        roomSpread: roomSpread, longestWait: .microseconds(longestWait), includeLoopback: loopback ?? isLocal, logger: logger))
     let candidates = engine.candidates
     let shownHost = isLocal || host == "0.0.0.0" || host == "::" ? "localhost" : host
     let application = try MeetServer.application(engine: engine, host: host, port: httpPort, logger: logger) { port in
