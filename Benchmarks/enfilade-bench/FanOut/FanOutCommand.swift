@@ -3,7 +3,7 @@
 import ArgumentParser
 import Foundation
 
-struct FanOutCommand: AsyncParsableCommand {
+struct FanOutCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fanout",
     abstract: "Forwards frames to many subscribers and compares with the floor: header copy, encryption and sending alone.",
@@ -17,7 +17,7 @@ struct FanOutCommand: AsyncParsableCommand {
   @Flag(help: "Fail when anything is allocated in the steady state.") var forbidMallocs = false
   @Option(help: .hidden) var forwardOnly: Int?
 
-  mutating func run() async throws {
+  mutating func run() throws {
     let options = self.options
     let profile = try options.srtpProfile()
     let bench = try InProcessFanOut(options.shape, profile: profile, levelsRuns: options.levelling) { try options.makePacketProtector() }
