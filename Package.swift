@@ -109,6 +109,15 @@ let package = Package(
       dependencies: ["EnfiladeWire", "EnfiladeIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Tests/enfilade-impair", swiftSettings: everywhere),
 
+    // MARK: Benchmarks
+    .target(name: "CAllocationCounter", path: "Benchmarks/CAllocationCounter"),
+    .executableTarget(
+      name: "enfilade-bench",
+      dependencies: [
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire", "EnfiladeIO",
+        "EnfiladeSRTP", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Benchmarks/enfilade-bench", swiftSettings: everywhere),
+
     // MARK: Tests
     .testTarget(name: "ArchitectureTests", swiftSettings: everywhere),
     .testTarget(

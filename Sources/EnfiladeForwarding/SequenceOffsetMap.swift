@@ -1,10 +1,10 @@
 // Which output number an input number has: contiguous over what is forwarded, while gaps of real loss stay (RFC 3550 §5.1, RFC 7667 §3.7).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// The last few changes of one stream's offset from input to output sequence numbers. A packet that comes late is numbered by the offset
 /// that was valid at its place; one from before everything remembered has no number any more.
-package struct SequenceOffsetMap: Sendable {
+@usableFromInline package struct SequenceOffsetMap: Sendable {
   /// How many changes are remembered. A change is a swallowed packet or a new source; late packets are rarely older than a few.
   @usableFromInline package static let capacity = 16
 
@@ -24,13 +24,13 @@ package struct SequenceOffsetMap: Sendable {
   /// Segments stand at `0..<count`, oldest first.
   @usableFromInline package var count: Int
 
-  package init() {
+  @usableFromInline package init() {
     segments = InlineArray(repeating: Segment(firstInput: 0, offset: 0, isDropped: true))
     count = 0
   }
 
   /// Forgets all, and numbers `input` and what follows it as `output` and what follows that.
-  package mutating func restart(input: ExtendedSequenceNumber, output: ExtendedSequenceNumber) {
+  @usableFromInline package mutating func restart(input: ExtendedSequenceNumber, output: ExtendedSequenceNumber) {
     count = 0
     append(Segment(firstInput: input.rawValue, offset: output.rawValue &- input.rawValue, isDropped: false))
   }
@@ -49,7 +49,7 @@ package struct SequenceOffsetMap: Sendable {
   }
 
   /// Leaves out `input`, which must be newer than every number forwarded or left out so far: what follows closes up.
-  package mutating func drop(_ input: ExtendedSequenceNumber) {
+  @usableFromInline package mutating func drop(_ input: ExtendedSequenceNumber) {
     guard count > 0 else { return }
     let last = segments[count - 1]
     if !last.isDropped, count >= 2, last.firstInput == input.rawValue, segments[count - 2].isDropped {

@@ -1,14 +1,14 @@
 // One subscriber's view of a stream: our SSRC, our sequence numbers, our timestamps, across every change of what is behind it
 // (RFC 7667 §3.7; RFC 3550 §5.1).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// Numbers one outgoing stream. Wide inside; the header writer narrows.
-package struct StreamRewriter: Sendable {
+@usableFromInline package struct StreamRewriter: Sendable {
   /// Where a packet goes in the outgoing stream.
-  package struct Placement: Sendable {
-    package var sequence: ExtendedSequenceNumber
-    package var timestamp: RTPTimestamp
+  @usableFromInline package struct Placement: Sendable {
+    @usableFromInline package var sequence: ExtendedSequenceNumber
+    @usableFromInline package var timestamp: RTPTimestamp
 
     @inlinable package init(sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
       self.sequence = sequence
@@ -28,7 +28,7 @@ package struct StreamRewriter: Sendable {
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random by RFC 3550 §5.1; below 2¹⁵ so that a receiver's rollover counter starts with ours.
   ///   - firstTimestamp: the timestamp of the first packet.
-  package init(firstSequence: UInt16, firstTimestamp: UInt32) {
+  @usableFromInline package init(firstSequence: UInt16, firstTimestamp: UInt32) {
     newestOutput = ExtendedSequenceNumber(Int64(firstSequence & 0x7FFF)) - 1
     newestTimestamp = RTPTimestamp(firstTimestamp)
   }
@@ -37,7 +37,9 @@ package struct StreamRewriter: Sendable {
   /// much as it went on outside.
   ///
   /// - Parameter clockRate: ticks per second of the new source's clock.
-  package mutating func switchSource(at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant) {
+  @usableFromInline package mutating func switchSource(
+    at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant
+  ) {
     offsets.restart(input: input, output: newestOutput + 1)
     newestInput = input - 1
     if hasOutput {
@@ -64,7 +66,7 @@ package struct StreamRewriter: Sendable {
   }
 
   /// Leaves an input packet out of the stream. A packet that comes late keeps its hole: its successors have already been numbered.
-  package mutating func leaveOut(_ input: ExtendedSequenceNumber) {
+  @usableFromInline package mutating func leaveOut(_ input: ExtendedSequenceNumber) {
     guard input > newestInput else { return }
     // Anything lost between keeps its number, so that the subscriber asks for it.
     offsets.drop(input)

@@ -15,15 +15,15 @@ package enum DependencyParseFailure: UInt8, Error, Hashable, Sendable, CaseItera
 }
 
 /// The three bytes that every descriptor begins with; read without any structure.
-package struct DependencyHeader: Hashable, Sendable {
-  package var startsFrame: Bool
-  package var endsFrame: Bool
-  package var templateID: UInt8
-  package var frameNumber: UInt16
+@usableFromInline package struct DependencyHeader: Hashable, Sendable {
+  @usableFromInline package var startsFrame: Bool
+  @usableFromInline package var endsFrame: Bool
+  @usableFromInline package var templateID: UInt8
+  @usableFromInline package var frameNumber: UInt16
 
-  package static let byteCount = 3
+  @usableFromInline package static let byteCount = 3
   /// Where the frame number stands in the element's data, two bytes, for a forwarder that renumbers frames.
-  package static let frameNumberOffset = 1
+  @usableFromInline package static let frameNumberOffset = 1
 
   @inlinable package init?(_ data: RawSpan) {
     guard data.byteCount >= 3 else { return nil }

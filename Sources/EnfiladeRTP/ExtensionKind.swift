@@ -1,7 +1,7 @@
 // The header extensions Enfilade knows, and the URIs that name them in SDP (RFC 8285 §5).
 
 /// What a header extension element means.
-package enum ExtensionKind: UInt8, Hashable, Sendable, CaseIterable {
+@usableFromInline package enum ExtensionKind: UInt8, Hashable, Sendable, CaseIterable {
   /// The media section's identification tag (RFC 9143 §15).
   case mid
   /// The encoding's id (RFC 8852 §3.1).
@@ -24,9 +24,9 @@ package enum ExtensionKind: UInt8, Hashable, Sendable, CaseIterable {
   /// RFC 9626.
   case frameMarking
 
-  package static let count = 13
+  @usableFromInline package static let count = 13
 
-  package var uri: String {
+  @usableFromInline package var uri: String {
     switch self {
     case .mid: "urn:ietf:params:rtp-hdrext:sdes:mid"
     case .rid: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
@@ -46,27 +46,27 @@ package enum ExtensionKind: UInt8, Hashable, Sendable, CaseIterable {
   }
 
   /// The kind that `uri` names, or `nil`.
-  package init?(uri: some StringProtocol) {
+  @usableFromInline package init?(uri: some StringProtocol) {
     guard let kind = Self.allCases.first(where: { $0.uri == uri }) else { return nil }
     self = kind
   }
 }
 
 /// A set of ``ExtensionKind``, one bit each.
-package struct ExtensionKinds: OptionSet, Hashable, Sendable {
-  package var rawValue: UInt16
+@usableFromInline package struct ExtensionKinds: OptionSet, Hashable, Sendable {
+  @usableFromInline package var rawValue: UInt16
   @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
   @inlinable package init(_ kind: ExtensionKind) { rawValue = 1 << UInt16(kind.rawValue) }
   @inlinable package func contains(_ kind: ExtensionKind) -> Bool { rawValue >> UInt16(kind.rawValue) & 1 != 0 }
 
   /// What a forwarded packet keeps: said by the sender about the media, and true for every receiver.
-  package static let forwarded: ExtensionKinds = [
+  @usableFromInline package static let forwarded: ExtensionKinds = [
     ExtensionKinds(.absoluteCaptureTime), ExtensionKinds(.audioLevel), ExtensionKinds(.contributorAudioLevels),
     ExtensionKinds(.videoOrientation), ExtensionKinds(.playoutDelay), ExtensionKinds(.dependencyDescriptor),
   ]
 
   /// What is ours to say on each hop: never copied.
-  package static let writtenFresh: ExtensionKinds = [
+  @usableFromInline package static let writtenFresh: ExtensionKinds = [
     ExtensionKinds(.mid), ExtensionKinds(.transportSequenceNumber), ExtensionKinds(.absoluteSendTime),
   ]
 }

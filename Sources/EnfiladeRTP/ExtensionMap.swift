@@ -3,7 +3,7 @@
 import EnfiladeWire
 
 /// Identifiers 1…255 against kinds, both ways, in 32 bytes without a heap.
-package struct ExtensionMap: Hashable, Sendable {
+@usableFromInline package struct ExtensionMap: Hashable, Sendable {
   /// Indexed by kind; zero where the kind was not negotiated.
   @usableFromInline package var identifiers: InlineArray<16, UInt8>
   /// Indexed by identifiers 1…14; kind + 1, or zero. Follows from ``identifiers``.
@@ -14,7 +14,7 @@ package struct ExtensionMap: Hashable, Sendable {
     shortKinds = InlineArray(repeating: 0)
   }
 
-  package init(_ pairs: KeyValuePairs<ExtensionKind, UInt8>) {
+  @usableFromInline package init(_ pairs: KeyValuePairs<ExtensionKind, UInt8>) {
     self.init()
     for (kind, identifier) in pairs { self[kind] = identifier }
   }
@@ -50,15 +50,15 @@ package struct ExtensionMap: Hashable, Sendable {
   }
 
   /// Whether some identifier needs the two-byte form.
-  package var needsTwoByteForm: Bool { ExtensionKind.allCases.contains { (self[$0] ?? 0) > 14 } }
+  @usableFromInline package var needsTwoByteForm: Bool { ExtensionKind.allCases.contains { (self[$0] ?? 0) > 14 } }
 
-  package var isEmpty: Bool { ExtensionKind.allCases.allSatisfy { self[$0] == nil } }
+  @usableFromInline package var isEmpty: Bool { ExtensionKind.allCases.allSatisfy { self[$0] == nil } }
 
-  package static func == (a: ExtensionMap, b: ExtensionMap) -> Bool {
+  @usableFromInline package static func == (a: ExtensionMap, b: ExtensionMap) -> Bool {
     ExtensionKind.allCases.allSatisfy { a[$0] == b[$0] }
   }
 
-  package func hash(into hasher: inout Hasher) {
+  @usableFromInline package func hash(into hasher: inout Hasher) {
     for kind in ExtensionKind.allCases { hasher.combine(self[kind] ?? 0) }
   }
 }

@@ -1,11 +1,11 @@
 // The fixed-size header extensions as values: each reads its element's data and writes it back unchanged.
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// The moment of sending, 24 bits of seconds with 18 bits of fraction: wraps every 64 seconds.
-package struct AbsoluteSendTime: Hashable, Sendable {
-  package var rawValue: UInt32
-  package static let byteCount = 3
+@usableFromInline package struct AbsoluteSendTime: Hashable, Sendable {
+  @usableFromInline package var rawValue: UInt32
+  @usableFromInline package static let byteCount = 3
 
   @inlinable package init(rawValue: UInt32) { self.rawValue = rawValue & 0xFF_FFFF }
   /// Six bits of the seconds and the upper 18 of the fraction.
@@ -27,12 +27,12 @@ package struct AbsoluteSendTime: Hashable, Sendable {
 }
 
 /// How loud a packet's audio is (RFC 6464 §3).
-package struct AudioLevel: Hashable, Sendable {
+@usableFromInline package struct AudioLevel: Hashable, Sendable {
   /// Minus dBov: 0 is the loudest, 127 is silence.
-  package var level: UInt8
+  @usableFromInline package var level: UInt8
   /// Whether the sender believes that this is speech.
-  package var hasVoice: Bool
-  package static let byteCount = 1
+  @usableFromInline package var hasVoice: Bool
+  @usableFromInline package static let byteCount = 1
 
   @inlinable package init(level: UInt8, hasVoice: Bool) {
     self.level = level & 0x7F
@@ -53,8 +53,8 @@ package struct AudioLevel: Hashable, Sendable {
 }
 
 /// How the picture must be turned (3GPP TS 26.114 §7.4.5).
-package struct VideoOrientation: Hashable, Sendable {
-  package enum Rotation: UInt8, Hashable, Sendable, CaseIterable {
+@usableFromInline package struct VideoOrientation: Hashable, Sendable {
+  @usableFromInline package enum Rotation: UInt8, Hashable, Sendable, CaseIterable {
     case none
     case clockwise90
     case clockwise180
@@ -62,8 +62,8 @@ package struct VideoOrientation: Hashable, Sendable {
   }
 
   /// The byte as received; its upper four bits are reserved.
-  package var byte: UInt8
-  package static let byteCount = 1
+  @usableFromInline package var byte: UInt8
+  @usableFromInline package static let byteCount = 1
 
   @inlinable package init(byte: UInt8) { self.byte = byte }
   @inlinable package init(rotation: Rotation, isFlipped: Bool = false, isBackCamera: Bool = false) {
@@ -83,11 +83,11 @@ package struct VideoOrientation: Hashable, Sendable {
 }
 
 /// The sender's wish for the receiver's buffer: two times of 12 bits, in steps of 10 ms.
-package struct PlayoutDelay: Hashable, Sendable {
-  package var minimumTicks: UInt16
-  package var maximumTicks: UInt16
-  package static let byteCount = 3
-  package static let tick = TimeDelta.milliseconds(10)
+@usableFromInline package struct PlayoutDelay: Hashable, Sendable {
+  @usableFromInline package var minimumTicks: UInt16
+  @usableFromInline package var maximumTicks: UInt16
+  @usableFromInline package static let byteCount = 3
+  @usableFromInline package static let tick = TimeDelta.milliseconds(10)
 
   @inlinable package init(minimumTicks: UInt16, maximumTicks: UInt16) {
     self.minimumTicks = min(minimumTicks, 0xFFF)
@@ -108,10 +108,10 @@ package struct PlayoutDelay: Hashable, Sendable {
 }
 
 /// When the media was captured, on the capturer's clock, and how far that clock is from the sender's.
-package struct AbsoluteCaptureTime: Hashable, Sendable {
-  package var captured: NTPTimestamp
+@usableFromInline package struct AbsoluteCaptureTime: Hashable, Sendable {
+  @usableFromInline package var captured: NTPTimestamp
   /// Signed 32.32 seconds to add to ``captured`` to reach the sender's clock.
-  package var estimatedClockOffset: Int64?
+  @usableFromInline package var estimatedClockOffset: Int64?
 
   @inlinable package init(captured: NTPTimestamp, estimatedClockOffset: Int64? = nil) {
     self.captured = captured

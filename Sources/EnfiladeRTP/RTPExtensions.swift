@@ -3,10 +3,10 @@
 import EnfiladeWire
 
 /// Where an element's data stands in its packet.
-package struct ExtensionElement: Hashable, Sendable {
-  package var identifier: UInt8
-  package var byteCount: UInt8
-  package var offset: UInt16
+@usableFromInline package struct ExtensionElement: Hashable, Sendable {
+  @usableFromInline package var identifier: UInt8
+  @usableFromInline package var byteCount: UInt8
+  @usableFromInline package var offset: UInt16
 
   @inlinable package init(identifier: UInt8, byteCount: UInt8, offset: UInt16) {
     self.identifier = identifier
@@ -23,7 +23,7 @@ package struct ExtensionElement: Hashable, Sendable {
 }
 
 /// Walks the elements of one packet in wire order. What is malformed ends the walk; the elements before it stand.
-package struct ExtensionElementIterator: ~Escapable {
+@usableFromInline package struct ExtensionElementIterator: ~Escapable {
   @usableFromInline package let bytes: RawSpan
   @usableFromInline package var offset: Int
   @usableFromInline package let end: Int
@@ -88,8 +88,8 @@ extension RTPPacketView {
 }
 
 /// Every known element of one packet, found in one pass. Holds offsets; the getters read from the packet they are given.
-package struct RTPExtensions: Sendable {
-  package var present: ExtensionKinds
+@usableFromInline package struct RTPExtensions: Sendable {
+  @usableFromInline package var present: ExtensionKinds
   /// Indexed by kind, and meaningless where it is absent: the offset in the upper half, the length in the lower.
   @usableFromInline package var places: InlineArray<16, UInt32>
 

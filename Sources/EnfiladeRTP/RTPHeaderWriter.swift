@@ -1,10 +1,10 @@
 // Writes the header of an outgoing packet: a fixed header of our own, and the extension elements the receiver negotiated
 // (RFC 3550 §5.1, RFC 8285 §4).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// Which forms of header extension a receiver takes.
-package enum ExtensionForm: UInt8, Hashable, Sendable {
+@usableFromInline package enum ExtensionForm: UInt8, Hashable, Sendable {
   /// One-byte elements alone: identifiers 1…14, data of 1…16 bytes. What does not fit is left out.
   case oneByteOnly
   /// Two-byte elements alone, for receivers with larger identifiers that did not allow mixing.
@@ -14,12 +14,12 @@ package enum ExtensionForm: UInt8, Hashable, Sendable {
 }
 
 /// What one receiver is sent in header extensions. Made once per subscription, used for every packet.
-package struct ExtensionPlan: Sendable {
+@usableFromInline package struct ExtensionPlan: Sendable {
   /// The receiver's identifiers.
-  package var map: ExtensionMap
-  package var form: ExtensionForm
+  @usableFromInline package var map: ExtensionMap
+  @usableFromInline package var form: ExtensionForm
   /// Elements copied from the source packet when it has them.
-  package var copied: ExtensionKinds
+  @usableFromInline package var copied: ExtensionKinds
   /// The media section's tag, at most 16 bytes of ASCII.
   @usableFromInline package var mid: InlineArray<16, UInt8>
   @usableFromInline package var midByteCount: UInt8
@@ -29,7 +29,7 @@ package struct ExtensionPlan: Sendable {
   ///   - allowsMixed: whether the receiver said `a=extmap-allow-mixed`.
   ///   - mid: the tag to send, or empty for none. Longer than 16 bytes cannot be sent, and is not.
   ///   - copied: which elements to take over from the source packet.
-  package init(map: ExtensionMap, allowsMixed: Bool, mid: [UInt8] = [], copied: ExtensionKinds = .forwarded) {
+  @usableFromInline package init(map: ExtensionMap, allowsMixed: Bool, mid: [UInt8] = [], copied: ExtensionKinds = .forwarded) {
     self.map = map
     form = allowsMixed ? .mixed : map.needsTwoByteForm ? .twoByteOnly : .oneByteOnly
     var kept: ExtensionKinds = []
@@ -45,20 +45,20 @@ package struct ExtensionPlan: Sendable {
 }
 
 /// The numbers of an outgoing packet that are its receiver's own.
-package struct OutgoingHeader: Hashable, Sendable {
-  package var ssrc: SSRC
-  package var timestamp: RTPTimestamp
-  package var sequenceNumber: SequenceNumber
-  package var payloadType: PayloadType
-  package var marker: Bool
+@usableFromInline package struct OutgoingHeader: Hashable, Sendable {
+  @usableFromInline package var ssrc: SSRC
+  @usableFromInline package var timestamp: RTPTimestamp
+  @usableFromInline package var sequenceNumber: SequenceNumber
+  @usableFromInline package var payloadType: PayloadType
+  @usableFromInline package var marker: Bool
   /// Whether the plan's MID goes along: on the first packets of a stream (RFC 9143 §15.1), or on all.
-  package var carriesMID: Bool
+  @usableFromInline package var carriesMID: Bool
   /// Sent when the receiver negotiated it.
-  package var transportSequenceNumber: UInt16?
+  @usableFromInline package var transportSequenceNumber: UInt16?
   /// Sent when the receiver negotiated it.
-  package var absoluteSendTime: AbsoluteSendTime?
+  @usableFromInline package var absoluteSendTime: AbsoluteSendTime?
   /// Written into the P bit; the padding itself comes after the payload (``RTPPadding``).
-  package var hasPadding: Bool
+  @usableFromInline package var hasPadding: Bool
 
   @inlinable
   package init(
@@ -77,9 +77,9 @@ package struct OutgoingHeader: Hashable, Sendable {
   }
 }
 
-package enum RTPHeaderWriter {
+@usableFromInline package enum RTPHeaderWriter {
   /// The longest header that can be made: fixed header, extension header, and every element at its longest, padded to a word.
-  package static let maximumByteCount = 12 + 4 + (ExtensionKind.count * (2 + 255) + 3) / 4 * 4
+  @usableFromInline package static let maximumByteCount = 12 + 4 + (ExtensionKind.count * (2 + 255) + 3) / 4 * 4
 
   /// Writes the header of a packet of our own making: nothing is copied from elsewhere.
   ///
@@ -131,7 +131,7 @@ package enum RTPHeaderWriter {
 }
 
 /// Writes the elements of one header behind each other, from byte 16 on.
-package struct ElementWriter {
+@usableFromInline package struct ElementWriter {
   @usableFromInline let form: ExtensionForm
   @usableFromInline var offset = 16
   @usableFromInline var overflowed = false
@@ -219,7 +219,7 @@ package struct ElementWriter {
 }
 
 /// Padding after a payload (RFC 3550 §5.1).
-package enum RTPPadding {
+@usableFromInline package enum RTPPadding {
   /// Writes `byteCount` bytes of padding at `offset`; the last counts them all. The header's P bit must say so.
   ///
   /// - Returns: `false`, with nothing written, when the count is not in 1…255 or does not fit.

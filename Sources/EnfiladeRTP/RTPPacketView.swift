@@ -1,9 +1,9 @@
 // An RTP packet, parsed once into numbers and offsets (RFC 3550 §5.1, RFC 8285 §4).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// Why bytes are not an RTP packet.
-package enum RTPParseFailure: UInt8, Error, Hashable, Sendable, CaseIterable {
+@usableFromInline package enum RTPParseFailure: UInt8, Error, Hashable, Sendable, CaseIterable {
   /// Fewer bytes than the fixed header.
   case tooShort
   /// More bytes than a datagram can carry.
@@ -19,13 +19,13 @@ package enum RTPParseFailure: UInt8, Error, Hashable, Sendable, CaseIterable {
 }
 
 /// What the fixed header says, for use before the packet is authenticated: nothing here has been compared with the packet's length.
-package struct RTPFixedHeader: Hashable, Sendable {
-  package var ssrc: SSRC
-  package var sequenceNumber: SequenceNumber
-  package var payloadType: PayloadType
+@usableFromInline package struct RTPFixedHeader: Hashable, Sendable {
+  @usableFromInline package var ssrc: SSRC
+  @usableFromInline package var sequenceNumber: SequenceNumber
+  @usableFromInline package var payloadType: PayloadType
 
   /// The length of the part of the header that every packet has.
-  package static let byteCount = 12
+  @usableFromInline package static let byteCount = 12
 
   /// `nil` when the bytes are shorter than a fixed header or the version is not 2.
   @inlinable package static func parse(_ bytes: RawSpan) -> RTPFixedHeader? {
@@ -45,7 +45,7 @@ package struct RTPFixedHeader: Hashable, Sendable {
 }
 
 /// Which form the header extension has.
-package enum ExtensionProfile: UInt8, Hashable, Sendable {
+@usableFromInline package enum ExtensionProfile: UInt8, Hashable, Sendable {
   /// No header extension.
   case none
   /// Elements with a one-byte header: 0xBEDE (RFC 8285 §4.2).
@@ -57,19 +57,19 @@ package enum ExtensionProfile: UInt8, Hashable, Sendable {
 }
 
 /// One parsed RTP packet: 24 bytes of numbers, no reference to the bytes they came from.
-package struct RTPPacketView: Hashable, Sendable {
-  package var ssrc: SSRC
-  package var timestamp: RTPTimestamp
-  package var sequenceNumber: SequenceNumber
+@usableFromInline package struct RTPPacketView: Hashable, Sendable {
+  @usableFromInline package var ssrc: SSRC
+  @usableFromInline package var timestamp: RTPTimestamp
+  @usableFromInline package var sequenceNumber: SequenceNumber
   @usableFromInline package var _payloadOffset: UInt16
   @usableFromInline package var _payloadByteCount: UInt16
   @usableFromInline package var _extensionOffset: UInt16
   @usableFromInline package var _extensionByteCount: UInt16
-  package var payloadType: PayloadType
-  package var marker: Bool
+  @usableFromInline package var payloadType: PayloadType
+  @usableFromInline package var marker: Bool
   @usableFromInline package var _csrcCount: UInt8
   @usableFromInline package var _paddingByteCount: UInt8
-  package var extensionProfile: ExtensionProfile
+  @usableFromInline package var extensionProfile: ExtensionProfile
 
   @inlinable
   package init(

@@ -1,6 +1,6 @@
 // Redundant audio data (RFC 2198) and retransmission (RFC 4588).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// One block of a redundant payload.
 package struct RedundantBlock: Hashable, Sendable {
@@ -92,8 +92,8 @@ package struct RedundantPayload: ~Escapable {
 }
 
 /// The payload of a retransmission: the original's sequence number, and the original's payload (RFC 4588 §4).
-package enum RetransmissionPayload {
-  package static let headerByteCount = 2
+@usableFromInline package enum RetransmissionPayload {
+  @usableFromInline package static let headerByteCount = 2
 
   /// `nil` when there is no room for one: a packet of padding alone, as probes are.
   @inlinable package static func originalSequenceNumber(_ payload: RawSpan) -> SequenceNumber? {

@@ -1,11 +1,11 @@
 // Builds transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// One packet that arrived, by its unwrapped transport-wide number.
-package struct TransportArrival: Hashable, Sendable {
-  package var sequenceNumber: ExtendedSequenceNumber
-  package var arrival: Instant
+@usableFromInline package struct TransportArrival: Hashable, Sendable {
+  @usableFromInline package var sequenceNumber: ExtendedSequenceNumber
+  @usableFromInline package var arrival: Instant
 
   @inlinable package init(sequenceNumber: ExtendedSequenceNumber, arrival: Instant) {
     self.sequenceNumber = sequenceNumber

@@ -1,7 +1,7 @@
 // The two seams behind which C may stand: protection (SRTP) and the handshake (DTLS). The engine knows only these protocols,
 // so that a test can put null cryptography in their place.
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 // MARK: - Protection
 
@@ -41,13 +41,13 @@ package struct SRTPKeyingMaterial: Hashable, Sendable {
 }
 
 /// Names one link's keys inside a protector.
-package struct ProtectorSession: Hashable, Sendable {
-  package var index: Int32
+@usableFromInline package struct ProtectorSession: Hashable, Sendable {
+  @usableFromInline package var index: Int32
   @inlinable package init(index: Int32) { self.index = index }
 }
 
 /// What became of one packet in a protector's hands.
-package enum ProtectionOutcome: UInt8, Sendable {
+@usableFromInline package enum ProtectionOutcome: UInt8, Sendable {
   case pending
   case done
   /// The tag does not fit: forged, damaged, or of another session.
@@ -64,20 +64,20 @@ package enum ProtectionOutcome: UInt8, Sendable {
 
 /// One packet to protect. The header (fixed part, CSRCs, extensions) already stands at `destination`; the clear payload is read from
 /// `payload`, which either lies directly behind the header at `destination` or does not overlap the destination at all.
-@safe package struct ProtectJob {
-  package var session: ProtectorSession
-  package var isRTCP: Bool
-  package var outcome: ProtectionOutcome
-  package var headerByteCount: UInt16
-  package var payloadByteCount: UInt16
+@usableFromInline @safe package struct ProtectJob {
+  @usableFromInline package var session: ProtectorSession
+  @usableFromInline package var isRTCP: Bool
+  @usableFromInline package var outcome: ProtectionOutcome
+  @usableFromInline package var headerByteCount: UInt16
+  @usableFromInline package var payloadByteCount: UInt16
   /// Out: header, protected payload, tag.
-  package var resultByteCount: UInt16
-  package var ssrc: SSRC
+  @usableFromInline package var resultByteCount: UInt16
+  @usableFromInline package var ssrc: SSRC
   /// The RTP packet's index: rollover counter and sequence number (RFC 3711 §3.3.1). Not used for RTCP.
-  package var index: ExtendedSequenceNumber
-  package var payload: UnsafeRawPointer
+  @usableFromInline package var index: ExtendedSequenceNumber
+  @usableFromInline package var payload: UnsafeRawPointer
   /// Room for header, payload and the profile's overhead.
-  package var destination: UnsafeMutableRawPointer
+  @usableFromInline package var destination: UnsafeMutableRawPointer
 
   @inlinable package init(
     session: ProtectorSession, isRTCP: Bool, headerByteCount: Int, payloadByteCount: Int, ssrc: SSRC, index: ExtendedSequenceNumber,
@@ -97,19 +97,19 @@ package enum ProtectionOutcome: UInt8, Sendable {
 }
 
 /// One received packet to open: from `source` to `destination`, which may be the same address and otherwise does not overlap.
-@safe package struct UnprotectJob {
-  package var session: ProtectorSession
-  package var isRTCP: Bool
-  package var outcome: ProtectionOutcome
-  package var sourceByteCount: UInt16
+@usableFromInline @safe package struct UnprotectJob {
+  @usableFromInline package var session: ProtectorSession
+  @usableFromInline package var isRTCP: Bool
+  @usableFromInline package var outcome: ProtectionOutcome
+  @usableFromInline package var sourceByteCount: UInt16
   /// Room at `destination`.
-  package var capacity: UInt16
+  @usableFromInline package var capacity: UInt16
   /// Out: the clear packet, header included.
-  package var resultByteCount: UInt16
+  @usableFromInline package var resultByteCount: UInt16
   /// Out, RTP only: the authenticated index, rollover counter included.
-  package var index: ExtendedSequenceNumber
-  package var source: UnsafeRawPointer
-  package var destination: UnsafeMutableRawPointer
+  @usableFromInline package var index: ExtendedSequenceNumber
+  @usableFromInline package var source: UnsafeRawPointer
+  @usableFromInline package var destination: UnsafeMutableRawPointer
 
   @inlinable package init(
     session: ProtectorSession, isRTCP: Bool, source: UnsafeRawPointer, sourceByteCount: Int, destination: UnsafeMutableRawPointer,

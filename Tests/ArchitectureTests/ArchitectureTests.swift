@@ -77,7 +77,9 @@ struct ArchitectureTests {
 
   /// In Swift 6.3 `@inlinable` on a member of a plain `package` type does nothing, and nothing says so: no body crosses the module's
   /// border, and generic code runs unspecialized. The type has to be `@usableFromInline` as well.
-  @Test("A type with inlinable members is itself usable from inline", arguments: ["EnfiladeWire", "EnfiladeStreams"])
+  @Test(
+    "A type with inlinable members is itself usable from inline",
+    arguments: ["EnfiladeWire", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeTransport", "EnfiladeForwarding"])
   func inlinableTypes(module: String) {
     let files = SourceTree.files(below: "Sources/\(module)")
     var needed: Set<String> = []

@@ -1,0 +1,34 @@
+// enfilade-bench: what the packet path costs, as counts and ratios that a command reproduces.
+
+import ArgumentParser
+import Dispatch
+
+struct EnfiladeBench: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "enfilade-bench",
+    abstract: "Measures the packet path: forwarding against its floor, protection, and cost against load.",
+    subcommands: [FanOutCommand.self])
+}
+
+/// Runs a command on the main thread, and starts tasks only for one that is asynchronous: valgrind does not survive an asynchronous main.
+@main
+enum Start {
+  static func main() {
+    do {
+      var command = try EnfiladeBench.parseAsRoot()
+      guard let asynchronous = command as? any AsyncParsableCommand else { return try command.run() }
+      nonisolated(unsafe) var running = asynchronous
+      Task {
+        do {
+          try await running.run()
+          EnfiladeBench.exit()
+        } catch {
+          EnfiladeBench.exit(withError: error)
+        }
+      }
+      dispatchMain()
+    } catch {
+      EnfiladeBench.exit(withError: error)
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// What publishers put on the wire, sealed ahead of time so that it costs the measured thread nothing.
+
+import EnfiladeRTP
+import EnfiladeSRTP
+import EnfiladeTransport
+import EnfiladeWire
+
+/// Frames of every publisher of a room, in SRTP, in buffers that are used again. Numbers go on from one filling to the next.
+final class SealedFrames {
+  private struct Stream {
+    var session: ProtectorSession
+    var source: SSRC
+    var next: ExtendedSequenceNumber
+    var transportNumber: UInt16 = 0
+    var frame: UInt32 = 0
+  }
+
+  /// One sealed packet.
+  struct SealedPacket {
+    var publisher: Int
+    var base: UnsafeMutableRawPointer
+    var byteCount: Int
+  }
+
+  static let headerByteCount = 20
+  let shape: RoomShape
+  /// Frames of each publisher in one filling.
+  let frameLimit: Int
+  /// Packets of the last filling, frame by frame; the frames of the publishers alternate.
+  private(set) var packets: [SealedPacket] = []
+  private var streams: [Stream] = []
+  private let protector: any PacketProtector
+  private let storage: UnsafeMutableRawPointer
+  private let jobs: UnsafeMutableBufferPointer<ProtectJob>
+
+  init(_ room: Room, frameLimit: Int, protector: any PacketProtector) throws {
+    shape = room.shape
+    self.frameLimit = frameLimit
+    self.protector = protector
+    let packetLimit = frameLimit * shape.packetsPerFrame * shape.publishers
+    storage = .allocate(byteCount: packetLimit * Limits.slotByteCount, alignment: 64)
+    storage.initializeMemory(as: UInt8.self, repeating: 0x5A, count: packetLimit * Limits.slotByteCount)
+    jobs = .allocate(capacity: packetLimit)
+    packets.reserveCapacity(packetLimit)
+    for (position, publisher) in room.publishers.enumerated() {
+      streams.append(
+        Stream(
+          session: try protector.openSession(publisher.keys), source: publisher.source,
+          next: ExtendedSequenceNumber(Int64(100 + 1_000 * position))))
+    }
+  }
+
+  deinit {
+    storage.deallocate()
+    jobs.deallocate()
+  }
+
+  /// Seals the next frames of every publisher.
+  /// - Parameter startsKeyframe: the first frame of each is a key frame.
+  func fill(frameCount: Int, startsKeyframe: Bool = false) {
+    precondition(frameCount <= frameLimit)
+    packets.removeAll(keepingCapacity: true)
+    var count = 0
+    for frame in 0..<frameCount {
+      for publisher in streams.indices {
+        for position in 0..<shape.packetsPerFrame {
+          let base = storage + count * Limits.slotByteCount
+          let isLast = position == shape.packetsPerFrame - 1
+          let payloadByteCount = shape.packetBytes - Self.headerByteCount + (isLast ? shape.unevenBytes : 0)
+          writeHeader(of: &streams[publisher], isLast: isLast, at: base)
+          writeDescriptor(isFirst: position == 0, isKeyframe: startsKeyframe && frame == 0, at: base + Self.headerByteCount)
+          let job = ProtectJob(
+            session: streams[publisher].session, isRTCP: false, headerByteCount: Self.headerByteCount, payloadByteCount: payloadByteCount,
+            ssrc: streams[publisher].source, index: streams[publisher].next, payload: UnsafeRawPointer(base + Self.headerByteCount),
+            destination: base)
+          (jobs.baseAddress! + count).initialize(to: job)
+          packets.append(SealedPacket(publisher: publisher, base: base, byteCount: 0))
+          streams[publisher].next = streams[publisher].next + 1
+          streams[publisher].transportNumber &+= 1
+          count += 1
+        }
+        streams[publisher].frame += 1
+      }
+    }
+    protector.protect(UnsafeMutableBufferPointer(rebasing: jobs[..<count]))
+    for position in 0..<count {
+      precondition(jobs[position].outcome == .done, "a publisher could not seal its packet")
+      packets[position].byteCount = Int(jobs[position].resultByteCount)
+    }
+  }
+
+  private func writeHeader(of stream: inout Stream, isLast: Bool, at base: UnsafeMutableRawPointer) {
+    var writer = ByteWriter(MutableRawSpan(_unsafeStart: base, byteCount: Self.headerByteCount))
+    writer.writeUInt8(0x90)
+    writer.writeUInt8((isLast ? 0x80 : 0) | RoomMember.payloadType.rawValue)
+    writer.writeUInt16(stream.next.wire.rawValue)
+    writer.writeUInt32(stream.frame &* 3_000)
+    writer.writeUInt32(stream.source.rawValue)
+    // One element of two bytes (RFC 8285 §4.2).
+    writer.writeUInt32(0xBEDE_0001)
+    writer.writeUInt8(RoomMember.transportNumberIdentifier << 4 | 1)
+    writer.writeUInt16(stream.transportNumber)
+    writer.writeUInt8(0)
+  }
+
+  /// RFC 7741 §4.2 and §4.3: S where a frame begins, and P where it is no key frame.
+  private func writeDescriptor(isFirst: Bool, isKeyframe: Bool, at payload: UnsafeMutableRawPointer) {
+    payload.storeBytes(of: isFirst ? 0x10 : 0x00, as: UInt8.self)
+    payload.storeBytes(of: isKeyframe ? 0x00 : 0x01, toByteOffset: 1, as: UInt8.self)
+  }
+}
