@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -187,6 +188,12 @@ int enfilade_receive_batch(int fd, struct enfilade_datagram *datagrams, int coun
 }
 
 // MARK: Sockets
+
+int enfilade_wait_writable(int fd, int64_t timeout_nanoseconds) {
+  struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+  struct timespec timeout = {timeout_nanoseconds / 1000000000, timeout_nanoseconds % 1000000000};
+  return ppoll(&wanted, 1, &timeout, NULL) > 0 && (wanted.revents & POLLOUT) != 0;
+}
 
 int enfilade_udp_socket(int is_ipv6, int ipv6_only) {
   int fd = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);

@@ -53,7 +53,10 @@ package import EnfiladeWire
   /// The datagram at `index`, in the order of appending.
   package func datagram(at index: Int) -> OutgoingDatagram {
     // Sound: inside the storage; valid until the place is filled again, which is after the drain.
-    unsafe OutgoingDatagram(base: storage + index * Self.placeByteCount, byteCount: lengths[index], to: destinations[index])
+    var datagram = unsafe OutgoingDatagram(
+      base: storage + index * Self.placeByteCount, byteCount: lengths[index], to: destinations[index])
+    datagram.isUrgent = true
+    return datagram
   }
 
   package mutating func removeAll() { count = 0 }

@@ -37,6 +37,8 @@ package struct EgressRecord {
   /// The size of each packet but the last; zero when there is one.
   package var segmentByteCount: Int
   package var link: Int32
+  /// Not to be dropped as long as there is video to drop.
+  package var isUrgent: Bool
 }
 
 /// Memory and bookkeeping of one turn of sending. All of it is allocated at the start.
@@ -48,8 +50,8 @@ package struct EgressRecord {
 
   private let arena: UnsafeMutableRawPointer
   private let jobs: UnsafeMutablePointer<ProtectJob>
-  /// Which link each job is for, so that a run never crosses links.
-  private let jobLinks: UnsafeMutablePointer<Int32>
+  /// Which link each job is for, twice, and one more when it is urgent: a run crosses neither links nor urgency.
+  private let jobTags: UnsafeMutablePointer<Int32>
   package private(set) var jobCount = 0
   private var used = 0
   private var nextJob = 0
@@ -59,13 +61,13 @@ package struct EgressRecord {
     // Sound: allocated once, freed in deinit; jobs are trivial.
     unsafe arena = .allocate(byteCount: Self.arenaByteCount, alignment: 64)
     unsafe jobs = .allocate(capacity: Self.jobCapacity)
-    unsafe jobLinks = .allocate(capacity: Self.jobCapacity)
+    unsafe jobTags = .allocate(capacity: Self.jobCapacity)
   }
 
   deinit {
     unsafe arena.deallocate()
     unsafe jobs.deallocate()
-    unsafe jobLinks.deallocate()
+    unsafe jobTags.deallocate()
   }
 
   /// Whether one more packet of the largest size fits.
@@ -76,10 +78,10 @@ package struct EgressRecord {
 
   /// Takes what has been written at ``next`` as a job.
   /// - Parameter overheadByteCount: what protection will add, so that the next packet can follow without a gap.
-  package mutating func append(_ job: ProtectJob, link: Int32, overheadByteCount: Int) {
+  package mutating func append(_ job: ProtectJob, link: Int32, isUrgent: Bool, overheadByteCount: Int) {
     // Sound: `hasRoom` held before the caller wrote.
     unsafe (jobs + jobCount).initialize(to: job)
-    unsafe (jobLinks + jobCount).initialize(to: link)
+    unsafe (jobTags + jobCount).initialize(to: link << 1 | (isUrgent ? 1 : 0))
     jobCount += 1
     used += Int(job.headerByteCount) + Int(job.payloadByteCount) + overheadByteCount
   }
@@ -97,7 +99,7 @@ package struct EgressRecord {
     while nextJob < jobCount {
       // Sound, here and below: indices below `jobCount`.
       let first = unsafe jobs[nextJob]
-      let link = unsafe jobLinks[nextJob]
+      let tag = unsafe jobTags[nextJob]
       nextJob += 1
       guard first.outcome == .done else {
         refusedCount += 1
@@ -109,7 +111,7 @@ package struct EgressRecord {
       while nextJob < jobCount, segments < OutgoingDatagram.segmentLimit {
         let following = unsafe jobs[nextJob]
         let size = Int(following.resultByteCount)
-        guard unsafe jobLinks[nextJob] == link, following.outcome == .done, size <= segment, total + size <= OutgoingDatagram.byteLimit,
+        guard unsafe jobTags[nextJob] == tag, following.outcome == .done, size <= segment, total + size <= OutgoingDatagram.byteLimit,
           unsafe UnsafeRawPointer(following.destination) == UnsafeRawPointer(first.destination) + total
         else { break }
         total += size
@@ -118,7 +120,8 @@ package struct EgressRecord {
         if size < segment { break }
       }
       return unsafe Run(
-        base: first.destination, byteCount: total, segmentByteCount: segments > 1 ? segment : 0, link: link)
+        base: first.destination, byteCount: total, segmentByteCount: segments > 1 ? segment : 0, link: tag >> 1,
+        isUrgent: tag & 1 != 0)
     }
     return nil
   }

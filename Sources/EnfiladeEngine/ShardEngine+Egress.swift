@@ -59,9 +59,10 @@ extension ShardEngine {
       let link = Int(run.link)
       guard links.contains(link), let destination = links[link].ice.selectedAddress else { continue }
       traffic.messagesOut &+= 1
-      batch.append(
-        unsafe OutgoingDatagram(
-          base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, to: destination))
+      var datagram = unsafe OutgoingDatagram(
+        base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, to: destination)
+      datagram.isUrgent = run.isUrgent
+      batch.append(datagram)
     }
     let refused = egress.endFlush()
     if refused > 0 { drops.count(.protectFailed, by: UInt64(refused)) }
@@ -183,7 +184,7 @@ extension ShardEngine {
       outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount, at: now)
       outbound[stream].responder.handleSent(sequence, byteCount: view.payloadByteCount)
     }
-    egress.append(job, link: Int32(link), overheadByteCount: overhead)
+    egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
     let byteCount = UInt64(headerByteCount + Int(job.payloadByteCount) + overhead)
     links[link].packetsOut &+= 1
     links[link].bytesOut &+= byteCount

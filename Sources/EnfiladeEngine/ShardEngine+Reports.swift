@@ -159,6 +159,6 @@ extension ShardEngine {
     let job = unsafe ProtectJob(
       session: session, isRTCP: true, headerByteCount: 8, payloadByteCount: byteCount - 8, ssrc: links[link].localSSRC,
       index: ExtendedSequenceNumber(0), payload: UnsafeRawPointer(start + 8), destination: start)
-    egress.append(job, link: Int32(link), overheadByteCount: links[link].profile.rtcpOverheadByteCount)
+    egress.append(job, link: Int32(link), isUrgent: true, overheadByteCount: links[link].profile.rtcpOverheadByteCount)
   }
 }

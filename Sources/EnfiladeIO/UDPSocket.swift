@@ -148,6 +148,11 @@ package final class UDPSocket {
     return result
   }
 
+  /// Waits until the socket takes more, at most so long; whether it does.
+  package func waitUntilWritable(for timeout: TimeDelta) -> Bool {
+    enfilade_wait_writable(descriptor, max(0, timeout.nanoseconds)) != 0
+  }
+
   /// Decides what an error says about the first datagram; `false` when the call is over.
   private func handleRefusal(_ code: Int32, of datagram: OutgoingDatagram, _ result: inout SendResult) -> Bool {
     switch code {

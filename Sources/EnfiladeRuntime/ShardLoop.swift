@@ -17,6 +17,8 @@ enum ShardMessage: Sendable {
 final class ShardLoop: @unchecked Sendable {
   /// Receive calls before time and commands get their turn: about a thousand datagrams.
   private static let receiveRounds = 16
+  /// How long sound may wait for a full socket: a tenth of what a playout buffer holds.
+  private static let patience = TimeDelta.milliseconds(2)
   /// How long a thread sleeps at most while words for another shard wait for room.
   private static let laneRetryInterval = TimeDelta.milliseconds(1)
 
@@ -29,7 +31,7 @@ final class ShardLoop: @unchecked Sendable {
     var window: FlushWindow
     /// When packets that wait for company leave at the latest.
     var flushAt = Instant.distantFuture
-    var sendBlockedCount: UInt64 = 0
+    var egressDrops = EgressDrops()
 
     init(engine: consuming ShardEngine, window: FlushWindow, now: Instant) {
       self.engine = engine
@@ -169,8 +171,7 @@ final class ShardLoop: @unchecked Sendable {
   /// Sends until the engine has nothing left to say.
   private func drain(_ state: inout State) {
     while state.engine.pollTransmit(into: &state.outgoing, at: state.now) > 0 {
-      let result = state.outgoing.span.withUnsafeBufferPointer { socket.send($0) }
-      if result.blocked != nil { state.sendBlockedCount &+= UInt64(state.outgoing.count - result.consumedCount) }
+      state.egressDrops += state.outgoing.span.withUnsafeBufferPointer { socket.sendPatiently($0, patience: Self.patience) }
     }
     state.flushAt = .distantFuture
     wakeOthers(&state)
@@ -180,7 +181,7 @@ final class ShardLoop: @unchecked Sendable {
     ShardSnapshot(
       shard: index, linkCount: state.engine.linkCount, slabLeasedCount: state.engine.slabLeasedCount, census: state.engine.census,
       traffic: state.engine.traffic, drops: state.engine.drops,
-      sendBlockedCount: state.sendBlockedCount, refusals: socket.refusals, segmentation: socket.segmentation,
+      egressDrops: state.egressDrops, refusals: socket.refusals, segmentation: socket.segmentation,
       coalescesReceive: socket.coalescesReceive, receiveBufferByteCount: socket.receiveBufferByteCount,
       sendBufferByteCount: socket.sendBufferByteCount, processorTime: MonotonicClock.threadProcessorTime)
   }

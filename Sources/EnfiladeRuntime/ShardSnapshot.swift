@@ -15,7 +15,7 @@ package struct ShardSnapshot: Sendable {
   package var traffic: ShardEngine.Traffic
   package var drops: DropCounters
   /// Datagrams that found the socket's buffer full.
-  package var sendBlockedCount: UInt64
+  package var egressDrops: EgressDrops
   package var refusals: SendRefusals
   package var segmentation: UDPSocket.Segmentation
   package var coalescesReceive: Bool

@@ -39,8 +39,8 @@
   @usableFromInline package var byteCount: UInt32
   /// The size of each segment; 0 sends the bytes as one datagram.
   @usableFromInline package var segmentByteCount: UInt16
-  /// Not read by the kernel's side.
-  @usableFromInline package var flags: UInt16
+  /// The shims read nothing from it on the way out.
+  private var flags: UInt16
   @usableFromInline package var address: SocketAddress
 
   @inlinable
@@ -55,6 +55,17 @@
     self.segmentByteCount = segmentByteCount
     flags = 0
     self.address = address
+  }
+
+  /// How many datagrams it becomes.
+  package var segmentCount: Int {
+    segmentByteCount == 0 ? 1 : (Int(byteCount) + Int(segmentByteCount) - 1) / Int(segmentByteCount)
+  }
+
+  /// What is dropped last when the socket takes no more: sound, and the words of the protocols. Video goes first.
+  package var isUrgent: Bool {
+    get { flags & 1 != 0 }
+    set { flags = newValue ? flags | 1 : flags & ~1 }
   }
 
   /// Whether the kernel takes it: the caller splits longer runs.

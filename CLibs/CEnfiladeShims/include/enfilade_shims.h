@@ -46,6 +46,9 @@ int enfilade_send_one(int fd, int socket_is_ipv6, const void *base, uint32_t byt
 /// came, or -errno.
 int enfilade_receive_batch(int fd, struct enfilade_datagram *datagrams, int count, uint32_t capacity);
 
+/// Waits until the socket takes more, at most so long: whether it does.
+int enfilade_wait_writable(int fd, int64_t timeout_nanoseconds);
+
 /// A non-blocking UDP socket that closes on exec: the descriptor, or -errno.
 int enfilade_udp_socket(int is_ipv6, int ipv6_only);
 /// Binds to `address`, mapped if need be: 0 or -errno.
