@@ -17,7 +17,8 @@ enum MediaNegotiation {
 
   /// Extensions read from a publisher.
   private static let received: Set<ExtensionKind> = [
-    .mid, .transportSequenceNumber, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay, .dependencyDescriptor,
+    .mid, .rid, .repairedRid, .transportSequenceNumber, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay,
+    .dependencyDescriptor, .videoLayersAllocation,
   ]
   /// Extensions written to a subscriber.
   private static let sent: Set<ExtensionKind> = [

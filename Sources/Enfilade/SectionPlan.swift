@@ -12,6 +12,8 @@ struct SectionPlan {
     var mid: String
     var codecs: [AcceptedCodec]
     var extensions: [SDPAttribute.ExtMap]
+    /// What the client may send at the same time, in its order; empty when it is one encoding.
+    var encodings: [SDPAttribute.Simulcast.Alternative] = []
     var source: Int?
     var slot: Int?
   }
@@ -39,6 +41,7 @@ struct SectionPlan {
       var planned = Section(mid: mid, codecs: codecs, extensions: [], source: nil, slot: nil)
       planned.extensions = MediaNegotiation.extensions(section, receives: section.direction.sends, sends: section.direction.receives)
       if section.direction.sends {
+        if kind == .video { planned.encodings = Array(section.sendEncodings.prefix(PublicationState.encodingCapacity)) }
         planned.source = sources.count
         sources.append(
           member.sources.first { $0.mid == mid && $0.kind == kind }
@@ -59,10 +62,13 @@ struct SectionPlan {
   private func receiveSection(
     _ section: MediaSection, _ planned: Section, key: PublicationKey, kind: EnfiladeWire.MediaKind
   ) -> ReceiveSection {
-    let primary = section.primarySources.map(\.ssrc)
+    // Older clients tell encodings by a group of sources (RFC 5576 §4.2, semantics SIM).
+    let group = kind == .video ? section.sourceGroups.first { $0.semantics == "SIM" }?.ssrcs ?? [] : []
+    let primary = group + section.primarySources.map(\.ssrc).filter { !group.contains($0) }
     return ReceiveSection(
       publication: key, mid: Array(planned.mid.utf8), kind: kind, formats: MediaNegotiation.formats(planned.codecs),
-      extensions: MediaNegotiation.map(planned.extensions), sources: primary,
+      extensions: MediaNegotiation.map(planned.extensions), encodingCount: max(1, planned.encodings.count, group.count),
+      rids: planned.encodings.map { Array($0.rid.utf8) }, sources: primary,
       retransmissionSources: primary.compactMap { section.retransmission(of: $0) })
   }
 
@@ -94,7 +100,8 @@ struct SectionPlan {
       return .accepted(
         AcceptedSection(
           direction: MediaDirection(sends: section.slot != nil, receives: section.source != nil), codecs: section.codecs,
-          extensions: section.extensions, source: source))
+          extensions: section.extensions,
+          encodings: section.encodings, source: source))
     }
   }
 }

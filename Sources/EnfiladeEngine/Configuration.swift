@@ -70,20 +70,26 @@ package struct ReceiveSection: Sendable {
   package var formats: [NegotiatedFormat]
   /// The extensions of this section, ids as the peer chose them.
   package var extensions: ExtensionMap
-  /// Sources announced by `a=ssrc`; empty for peers that rely on MID.
+  /// How many encodings of the same picture the section carries; at most ``PublicationState/encodingCapacity``.
+  package var encodingCount: Int
+  /// The encodings' names (RFC 8851), in their order; empty for a section of one encoding, and for peers that tell encodings by SSRC.
+  package var rids: [[UInt8]]
+  /// Sources announced by `a=ssrc`, those of a simulcast group first and in its order; empty for peers that rely on MID.
   package var sources: [SSRC]
-  /// Retransmission sources announced by `a=ssrc-group:FID`.
+  /// Retransmission sources announced by `a=ssrc-group:FID`, in the order of what they repair.
   package var retransmissionSources: [SSRC]
 
   package init(
     publication: PublicationKey, mid: [UInt8], kind: MediaKind, formats: [NegotiatedFormat], extensions: ExtensionMap,
-    sources: [SSRC] = [], retransmissionSources: [SSRC] = []
+    encodingCount: Int = 1, rids: [[UInt8]] = [], sources: [SSRC] = [], retransmissionSources: [SSRC] = []
   ) {
     self.publication = publication
     self.mid = mid
     self.kind = kind
     self.formats = formats
     self.extensions = extensions
+    self.encodingCount = min(encodingCount, PublicationState.encodingCapacity)
+    self.rids = Array(rids.prefix(PublicationState.encodingCapacity))
     self.sources = sources
     self.retransmissionSources = retransmissionSources
   }

@@ -24,6 +24,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   // RTP.
   case rtpMalformed
   case unknownSource
+  /// A source of a section with several encodings that does not say which it is.
+  case unknownEncoding
   /// A packet of a source that has ended, or that another one has just replaced in its section.
   case endedSource
   case tooManySources

@@ -22,6 +22,8 @@ package struct InboundStream: ~Copyable {
   /// Tells this stream from every other that has stood at the same index.
   package let serial: UInt32
   package let publication: Int
+  /// Which of the publication's encodings it is.
+  package let encoding: Int
   /// The link that brings it in, or −1 for a mirror.
   package let link: Int
   package let ssrc: SSRC
@@ -43,9 +45,12 @@ package struct InboundStream: ~Copyable {
   /// Widens the original sequence numbers of retransmissions.
   package var unwrapper = SequenceUnwrapper()
 
-  package init(serial: UInt32, publication: Int, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap, clockRate: Int) {
+  package init(
+    serial: UInt32, publication: Int, encoding: Int, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap, clockRate: Int
+  ) {
     self.serial = serial
     self.publication = publication
+    self.encoding = encoding
     self.link = link
     self.ssrc = ssrc
     self.kind = kind

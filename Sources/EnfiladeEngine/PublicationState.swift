@@ -5,16 +5,24 @@ package import EnfiladeWire
 
 /// A publication inside its shard.
 package struct PublicationState: ~Copyable {
+  /// The most encodings of one publication: browsers send three, the layers allocation can name four.
+  package static let encodingCapacity = 4
+
+  package struct EndedSource {
+    package var ssrc: SSRC
+    package var at: Instant
+  }
+
   package let key: PublicationKey
   /// The link that brings it in, or −1 for a mirror.
   package let link: Int
   package let kind: MediaKind
   /// For a mirror of another shard's publication: the lane to its home. −1 for a publication of this shard.
   package let home: Int32
-  /// The source that is forwarded now, or −1 before the first packet.
-  package var currentInbound: Int32 = -1
-  /// The source before that one, and when it ended: its last packets may still be on their way.
-  package var ended: (ssrc: SSRC, at: Instant)?
+  /// The stream of each encoding, −1 before its first packet, in the order in which its section names them.
+  package var encodings = InlineArray<4, Int32>(repeating: -1)
+  /// The source each encoding had before, and when it ended: its last packets may still be on their way.
+  package var ended = InlineArray<4, EndedSource?>(repeating: nil)
   /// Outgoing streams bound to it.
   package var subscribers = UniqueArray<Int32>()
   /// Lanes to the shards that have subscribers of it.
@@ -28,6 +36,20 @@ package struct PublicationState: ~Copyable {
     self.link = link
     self.kind = kind
     self.home = home
+  }
+
+  /// Whether any encoding has begun.
+  package var isRunning: Bool {
+    for encoding in encodings.indices where encodings[encoding] >= 0 { return true }
+    return false
+  }
+
+  /// Whether a source ended so lately that a packet of it is only late.
+  package func hasJustEnded(_ ssrc: SSRC, at now: Instant) -> Bool {
+    for encoding in ended.indices {
+      if let source = ended[encoding], source.ssrc == ssrc, now - source.at < Limits.lateSourceHold { return true }
+    }
+    return false
   }
 
   /// A shard has subscribers of it now.

@@ -30,7 +30,7 @@ struct RelayMessage: BitwiseCopyable, Sendable {
 
   /// A ``PacketHandle`` or a ``PublicationKey``, as the kind says.
   private var subject: UInt64
-  /// The stream's place at home.
+  /// The stream's place at home, or which encoding of the publication.
   var stream: Int32
   var kind: Kind
   private var detail: UInt8
@@ -58,8 +58,8 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     RelayMessage(kind, subject: publication.rawValue)
   }
 
-  static func keyframeWanted(_ publication: PublicationKey, for reason: KeyframeRequester.Reason) -> RelayMessage {
-    RelayMessage(.keyframeWanted, subject: publication.rawValue, detail: reason.rawValue)
+  static func keyframeWanted(_ publication: PublicationKey, encoding: Int, for reason: KeyframeRequester.Reason) -> RelayMessage {
+    RelayMessage(.keyframeWanted, subject: publication.rawValue, stream: Int32(encoding), detail: reason.rawValue)
   }
 
   /// The lent slot.
@@ -71,6 +71,7 @@ struct RelayMessage: BitwiseCopyable, Sendable {
 /// A stream as its home describes it to the outposts.
 struct RelayedStream {
   var publication: PublicationKey
+  var encoding: Int
   /// Tells it from every other stream that has had its place at home.
   var serial: UInt32
   var ssrc: SSRC

@@ -144,8 +144,7 @@ extension ShardEngine {
     }
     outbound[stream].publication = Int32(publication)
     publications[publication].subscribers.append(Int32(stream))
-    let current = publications[publication].currentInbound
-    if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
+    if let wanted = wantedInbound(of: stream) { requestKeyframe(of: wanted, for: .newSubscriber, at: now) }
   }
 
   /// Takes an outgoing stream off whatever is bound to it.
@@ -160,10 +159,10 @@ extension ShardEngine {
 
   mutating func restartSubscribers(of publication: Int, at now: Instant) {
     for position in 0..<publications[publication].subscribers.count {
-      outbound[Int(publications[publication].subscribers[position])].source = 0
+      let stream = Int(publications[publication].subscribers[position])
+      outbound[stream].source = 0
+      if let wanted = wantedInbound(of: stream) { requestKeyframe(of: wanted, for: .newSubscriber, at: now) }
     }
-    let current = publications[publication].currentInbound
-    if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: now) }
   }
 
   // MARK: Taking apart
@@ -178,8 +177,10 @@ extension ShardEngine {
     if publications[publication].home < 0 {
       removeSources(of: publication, link: publications[publication].link)
       tellOutposts(of: publication, .about(publications[publication].key, .publicationEnded))
-    } else if publications[publication].currentInbound >= 0 {
-      removeInbound(Int(publications[publication].currentInbound))
+    } else {
+      for encoding in 0..<PublicationState.encodingCapacity where publications[publication].encodings[encoding] >= 0 {
+        removeInbound(Int(publications[publication].encodings[encoding]))
+      }
     }
     for position in 0..<publications[publication].subscribers.count {
       let stream = Int(publications[publication].subscribers[position])
@@ -210,7 +211,8 @@ extension ShardEngine {
       }
       tellOutposts(of: publication, .streamEnded(Int32(stream)))
     }
-    if publications[publication].currentInbound == Int32(stream) { publications[publication].currentInbound = -1 }
+    let encoding = inbound[stream].encoding
+    if publications[publication].encodings[encoding] == Int32(stream) { publications[publication].encodings[encoding] = -1 }
     // Packets of this turn that came from it are not forwarded any more.
     for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream && !packets[index].isRepair {
       packets[index].isRepair = true
@@ -224,9 +226,12 @@ extension ShardEngine {
   mutating func endInbound(_ stream: Int) {
     let publication = inbound[stream].publication
     forwardPending(at: clock)
-    if publications[publication].currentInbound == Int32(stream) { publications[publication].ended = (inbound[stream].ssrc, clock) }
+    let encoding = inbound[stream].encoding
+    if publications[publication].encodings[encoding] == Int32(stream) {
+      publications[publication].ended[encoding] = .init(ssrc: inbound[stream].ssrc, at: clock)
+    }
     removeInbound(stream)
-    guard publications[publication].currentInbound < 0 else { return }
+    guard !publications[publication].isRunning else { return }
     publications[publication].announced = nil
     events.append(.mediaEnded(publications[publication].key))
   }

@@ -118,10 +118,8 @@ extension ShardEngine {
   /// A link that has just connected gets a picture of what is bound to it already.
   private mutating func resumeMedia(_ link: Int) {
     for position in 0..<links[link].outbound.count {
-      let publication = outbound[Int(links[link].outbound[position])].publication
-      guard publication >= 0 else { continue }
-      let current = publications[Int(publication)].currentInbound
-      if current >= 0 { requestKeyframe(of: Int(current), for: .newSubscriber, at: clock) }
+      guard let wanted = wantedInbound(of: Int(links[link].outbound[position])) else { continue }
+      requestKeyframe(of: wanted, for: .newSubscriber, at: clock)
     }
   }
 }

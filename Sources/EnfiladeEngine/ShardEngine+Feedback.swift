@@ -62,8 +62,7 @@ extension ShardEngine {
     guard let stream = outboundStream(ssrc, link: link), outbound[stream].publication >= 0 else {
       return drops.count(.rtcpUnknownTarget)
     }
-    let current = publications[Int(outbound[stream].publication)].currentInbound
-    if current >= 0 { requestKeyframe(of: Int(current), for: reason, at: now) }
+    if let current = forwardedInbound(of: stream) ?? wantedInbound(of: stream) { requestKeyframe(of: current, for: reason, at: now) }
   }
 
   /// A subscriber misses one of our packets: it is made again from the shared history, if that is still of use.
@@ -72,9 +71,8 @@ extension ShardEngine {
     else {
       return drops.count(.rtcpUnknownTarget)
     }
-    let current = Int(publications[Int(outbound[stream].publication)].currentInbound)
-    guard current >= 0, let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
-      origin.generation == UInt16(truncatingIfNeeded: inbound[current].serial), origin.note == outbound[stream].stretch,
+    guard let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
+      origin.note == outbound[stream].stretch, let current = inboundStream(generation: origin.generation, of: stream),
       let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input)
     else { return drops.count(.retransmissionNotInHistory) }
     guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
@@ -90,6 +88,16 @@ extension ShardEngine {
       EgressRecord(
         stream: Int32(stream), packet: Int32(recalled), payloadType: payloadType, isRetransmission: true, sequence: output,
         timestamp: outbound[stream].rewriter.outgoingTimestamp(of: packets[recalled].view.timestamp)), link: link)
+  }
+
+  /// The encoding of what is bound to an outgoing stream whose serial number ends in `generation`.
+  private func inboundStream(generation: UInt16, of stream: Int) -> Int? {
+    let publication = Int(outbound[stream].publication)
+    for encoding in 0..<PublicationState.encodingCapacity {
+      let candidate = Int(publications[publication].encodings[encoding])
+      if candidate >= 0, UInt16(truncatingIfNeeded: inbound[candidate].serial) == generation { return candidate }
+    }
+    return nil
   }
 
   /// Which of a link's outgoing streams has this SSRC.

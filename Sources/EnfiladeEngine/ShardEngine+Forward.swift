@@ -24,7 +24,7 @@ extension ShardEngine {
 
   private mutating func forward(_ index: Int, at now: Instant) {
     let publication = inbound[Int(packets[index].inbound)].publication
-    guard publications[publication].currentInbound == packets[index].inbound else { return }
+    guard isCurrent(packets[index].inbound, of: publication) else { return }
     guard !publications[publication].isMuted else { return drops.count(.publicationMuted) }
     var position = 0
     while position < publications[publication].subscribers.count {
@@ -138,6 +138,33 @@ extension ShardEngine {
     }
     links[link].lastRecord = index
     markDirty(link)
+  }
+
+  /// Whether an inbound stream is what its publication's encoding consists of now.
+  func isCurrent(_ stream: Int32, of publication: Int) -> Bool {
+    publications[publication].encodings[inbound[Int(stream)].encoding] == stream
+  }
+
+  /// The inbound stream whose packets an outgoing one carries; `nil` before the first, and when that stream has ended.
+  func forwardedInbound(of stream: Int) -> Int? {
+    let publication = Int(outbound[stream].publication)
+    guard publication >= 0 else { return nil }
+    for encoding in 0..<PublicationState.encodingCapacity {
+      let candidate = Int(publications[publication].encodings[encoding])
+      if candidate >= 0, inbound[candidate].serial == outbound[stream].source { return candidate }
+    }
+    return nil
+  }
+
+  /// The inbound stream that an outgoing one is to carry; `nil` when nothing has begun.
+  func wantedInbound(of stream: Int) -> Int? {
+    let publication = Int(outbound[stream].publication)
+    guard publication >= 0 else { return nil }
+    for encoding in (0..<PublicationState.encodingCapacity).reversed() {
+      let candidate = Int(publications[publication].encodings[encoding])
+      if candidate >= 0 { return candidate }
+    }
+    return nil
   }
 
   /// Asks the publisher of an inbound stream for a key frame, as often as is good for it.

@@ -63,7 +63,7 @@ extension ShardEngine {
       if let publication = mirroredPublication(message.publication, port: port) { removePublication(publication) }
     case .subscribe: handleSubscribe(message.publication, port: port)
     case .unsubscribe: handleUnsubscribe(message.publication, port: port)
-    case .keyframeWanted: handleKeyframeWanted(message.publication, reason: message.reason, at: now)
+    case .keyframeWanted: handleKeyframeWanted(message.publication, encoding: Int(message.stream), reason: message.reason, at: now)
     }
   }
 
@@ -108,16 +108,17 @@ extension ShardEngine {
       }
       endMirror(stream, at: now)
     }
-    let previous = publications[publication].currentInbound
+    let previous = publications[publication].encodings[description.encoding]
     if previous >= 0 { endMirror(Int(previous), at: now) }
     var mirror = InboundStream(
-      serial: nextSerial, publication: publication, link: -1, ssrc: description.ssrc, kind: description.kind,
+      serial: nextSerial, publication: publication, encoding: description.encoding, link: -1, ssrc: description.ssrc,
+      kind: description.kind,
       extensions: description.extensions, clockRate: description.clockRate)
     mirror.clock = description.clock
     mirror.mirrored = .init(port: port, place: place, serial: description.serial, publisherClock: description.publisherClock)
     guard let stream = inbound.insert(mirror) else { return drops.count(.tooManySources) }
     nextSerial &+= 1
-    publications[publication].currentInbound = Int32(stream)
+    publications[publication].encodings[description.encoding] = Int32(stream)
     slab.ports[port].setMirror(stream, of: place)
     if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
   }
@@ -131,7 +132,8 @@ extension ShardEngine {
   mutating func askHomeForKeyframe(of stream: Int, for reason: KeyframeRequester.Reason, at now: Instant) {
     guard let mirrored = inbound[stream].mirrored, now >= mirrored.nextAsking else { return }
     inbound[stream].mirrored?.nextAsking = now + Self.keyframeWantedInterval
-    slab.ports[mirrored.port].say(.keyframeWanted(publications[inbound[stream].publication].key, for: reason))
+    slab.ports[mirrored.port].say(
+      .keyframeWanted(publications[inbound[stream].publication].key, encoding: inbound[stream].encoding, for: reason))
     publishLanes()
   }
 

@@ -40,7 +40,7 @@ extension ShardEngine {
   /// Lends a packet of this turn to every shard that has subscribers of its publication.
   mutating func lend(_ packet: Packet, of publication: Int) {
     guard !publications[publication].outposts.isEmpty, !publications[publication].isMuted else { return }
-    guard publications[publication].currentInbound == packet.inbound else { return }
+    guard isCurrent(packet.inbound, of: publication) else { return }
     // Sound: the turn's reference keeps the slot, and nobody else reads it before the message is published.
     unsafe (slab.place(of: packet.handle)! + PacketStore.noteOffset).initializeMemory(as: Packet.self, to: packet)
     for position in 0..<publications[publication].outposts.count {
@@ -55,7 +55,7 @@ extension ShardEngine {
   /// Tells every outpost of a publication what there is to know about its current stream.
   mutating func describe(_ stream: Int) {
     let publication = inbound[stream].publication
-    guard publications[publication].currentInbound == Int32(stream) else { return }
+    guard isCurrent(Int32(stream), of: publication) else { return }
     for position in 0..<publications[publication].outposts.count {
       describe(stream, to: Int(publications[publication].outposts[position]))
     }
@@ -64,7 +64,8 @@ extension ShardEngine {
   private mutating func describe(_ stream: Int, to port: Int) {
     guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
     let description = RelayedStream(
-      publication: publications[inbound[stream].publication].key, serial: inbound[stream].serial, ssrc: inbound[stream].ssrc,
+      publication: publications[inbound[stream].publication].key, encoding: inbound[stream].encoding, serial: inbound[stream].serial,
+      ssrc: inbound[stream].ssrc,
       kind: inbound[stream].kind, clockRate: inbound[stream].clockRate, extensions: inbound[stream].extensions,
       clock: inbound[stream].clock, publisherClock: publisherClock(of: stream))
     // Sound: leased just now; the peer reads it after the message is published.
@@ -86,8 +87,9 @@ extension ShardEngine {
       return slab.ports[port].say(.about(key, .publicationEnded))
     }
     publications[publication].addOutpost(port)
-    let current = publications[publication].currentInbound
-    if current >= 0 { describe(Int(current), to: port) }
+    for encoding in 0..<PublicationState.encodingCapacity where publications[publication].encodings[encoding] >= 0 {
+      describe(Int(publications[publication].encodings[encoding]), to: port)
+    }
   }
 
   mutating func handleUnsubscribe(_ key: PublicationKey, port: Int) {
@@ -95,9 +97,9 @@ extension ShardEngine {
     publications[publication].removeOutpost(port)
   }
 
-  mutating func handleKeyframeWanted(_ key: PublicationKey, reason: KeyframeRequester.Reason, at now: Instant) {
-    guard let publication = publicationIndices[key] else { return }
-    let current = publications[publication].currentInbound
+  mutating func handleKeyframeWanted(_ key: PublicationKey, encoding: Int, reason: KeyframeRequester.Reason, at now: Instant) {
+    guard let publication = publicationIndices[key], encoding < PublicationState.encodingCapacity else { return }
+    let current = publications[publication].encodings[encoding]
     if current >= 0 { requestKeyframe(of: Int(current), for: reason, at: now) }
   }
 }

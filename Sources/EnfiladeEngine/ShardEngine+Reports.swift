@@ -65,11 +65,10 @@ extension ShardEngine {
   /// What an outgoing stream says of itself, on the publisher's time line moved to ours, so that audio and video of one publisher stay together.
   private mutating func makeSenderInfo(_ stream: Int, at now: Instant) -> SenderInfo? {
     guard outbound[stream].statistics.packetCount > 0, outbound[stream].publication >= 0 else { return nil }
-    let current = publications[Int(outbound[stream].publication)].currentInbound
-    guard current >= 0, inbound[Int(current)].serial == outbound[stream].source else { return nil }
+    guard let current = forwardedInbound(of: stream) else { return nil }
     let local = configuration.wallClock.ntp(at: now)
-    let publisher = publisherClock(of: Int(current))
-    guard let timestamp = inbound[Int(current)].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
+    let publisher = publisherClock(of: current)
+    guard let timestamp = inbound[current].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
     return outbound[stream].statistics.makeInformation(
       of: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
   }

@@ -17,17 +17,19 @@ extension ShardEngine {
     guard let section = sectionIndex(of: view, in: bytes, link: link) else { return .drop(.unknownSource) }
     guard let publication = publicationIndices[links[link].receive[section].publication] else { return .drop(.unknownSource) }
     let isRetransmission = links[link].receive[section].formats.contains { $0.retransmissionPayloadType == view.payloadType }
+    guard let encoding = encoding(of: view, in: bytes, section: links[link].receive[section], isRetransmission: isRetransmission) else {
+      return .drop(.unknownEncoding)
+    }
     let inboundIndex: Int32
     if isRetransmission {
-      inboundIndex = publications[publication].currentInbound
+      inboundIndex = publications[publication].encodings[encoding]
       // Repair of a stream that has not begun: there is nothing to repair, and nothing is remembered of it.
       guard inboundIndex >= 0 else { return .drop(.retransmissionUnwanted) }
     } else {
       guard let format = links[link].receive[section].format(of: view.payloadType) else { return .drop(.unknownPayloadType) }
-      if let ended = publications[publication].ended, ended.ssrc == view.ssrc, now - ended.at < Limits.lateSourceHold {
-        return .drop(.endedSource)
-      }
-      guard let made = makeInbound(view.ssrc, format: format, publication: publication, section: section, at: now) else {
+      if publications[publication].hasJustEnded(view.ssrc, at: now) { return .drop(.endedSource) }
+      guard let made = makeInbound(view.ssrc, format: format, publication: publication, encoding: encoding, section: section, at: now)
+      else {
         return .drop(.tooManySources)
       }
       inboundIndex = Int32(made)
@@ -37,22 +39,36 @@ extension ShardEngine {
     return .source(source)
   }
 
-  /// A new stream of a publication takes the place of the one before: a publisher that restarts brings a new SSRC.
-  private mutating func makeInbound(_ ssrc: SSRC, format: NegotiatedFormat, publication: Int, section: Int, at now: Instant) -> Int? {
+  /// Which encoding of its section a new source is (RFC 8853 §5.3): by RID, or by its place among the announced SSRCs.
+  private func encoding(of view: RTPPacketView, in bytes: RawSpan, section: ReceiveSection, isRetransmission: Bool) -> Int? {
+    guard section.encodingCount > 1 else { return 0 }
+    let kind = isRetransmission ? ExtensionKind.repairedRid : .rid
+    if let identifier = section.extensions[kind], let element = view.extensionElement(identifier, in: bytes) {
+      let name = element.data(in: bytes)
+      return section.rids.firstIndex { name.hasSameBytes(as: $0.rawBytes) }
+    }
+    let announced = isRetransmission ? section.retransmissionSources : section.sources
+    return announced.firstIndex(of: view.ssrc).flatMap { $0 < section.encodingCount ? $0 : nil }
+  }
+
+  /// A new stream of an encoding takes the place of the one before: a publisher that restarts brings a new SSRC.
+  private mutating func makeInbound(
+    _ ssrc: SSRC, format: NegotiatedFormat, publication: Int, encoding: Int, section: Int, at now: Instant
+  ) -> Int? {
     let link = publications[publication].link
-    let previous = publications[publication].currentInbound
+    let previous = publications[publication].encodings[encoding]
     if previous >= 0 {
       forwardPending(at: now)
-      publications[publication].ended = (inbound[Int(previous)].ssrc, now)
+      publications[publication].ended[encoding] = .init(ssrc: inbound[Int(previous)].ssrc, at: now)
       removeInbound(Int(previous))
     }
     let stream = inbound.insert(
       InboundStream(
-        serial: nextSerial, publication: publication, link: link, ssrc: ssrc, kind: publications[publication].kind,
+        serial: nextSerial, publication: publication, encoding: encoding, link: link, ssrc: ssrc, kind: publications[publication].kind,
         extensions: links[link].receive[section].extensions, clockRate: format.format.clockRate))
     guard let stream else { return nil }
     nextSerial &+= 1
-    publications[publication].currentInbound = Int32(stream)
+    publications[publication].encodings[encoding] = Int32(stream)
     inbound[stream].feedback = format.feedback
     describe(stream)
     if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
