@@ -39,6 +39,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case rtcpUnknownTarget
   // Forwarding.
   case waitingForKeyframe
+  /// The subscriber is sent another encoding of the same picture.
+  case otherEncoding
   case olderThanSwitch
   case codecNotNegotiated
   case publicationMuted

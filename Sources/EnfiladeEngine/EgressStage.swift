@@ -14,6 +14,8 @@ package struct EgressRecord {
   package var packet: Int32
   package var payloadType: PayloadType
   package var isRetransmission: Bool
+  /// Of the packet's payload without padding; filled in when the record is taken.
+  package var payloadByteCount: UInt16 = 0
   package var timestamp: RTPTimestamp
   package var sequence: ExtendedSequenceNumber
 
@@ -54,6 +56,8 @@ package struct EgressRecord {
   private let jobTags: UnsafeMutablePointer<Int32>
   package private(set) var jobCount = 0
   private var used = 0
+  /// Bytes of the packets taken so far, protection included.
+  package var usedByteCount: Int { used }
   private var nextJob = 0
   private var refusedCount = 0
 

@@ -32,6 +32,8 @@ package struct InboundStream: ~Copyable {
   /// Set for a mirror.
   package var mirrored: Mirrored?
   package var extensions: ExtensionMap
+  /// What the last packet's payload type stands for, until the section is negotiated anew.
+  package var format: NegotiatedFormat?
   package var statistics: ReceptionStatistics
   package var nack: NACKGenerator
   package var history: PacketHistory<HistoryNote>

@@ -14,6 +14,8 @@ package struct OutboundStream: ~Copyable {
   package let retransmissionSSRC: SSRC?
   package var payloadTypes: PayloadTypeTable
   package var plan: ExtensionPlan
+  /// Streams of one class are sent equal headers but for their numbers; zero has no class.
+  package var planClass: UInt16 = 0
 
   /// What is bound to it, or −1.
   package var publication: Int32 = -1
@@ -45,5 +47,36 @@ package struct OutboundStream: ~Copyable {
     plan = ExtensionPlan(map: section.extensions, allowsMixed: section.allowsMixedExtensions, mid: section.mid)
     rewriter = StreamRewriter(firstSequence: firstSequence, firstTimestamp: firstTimestamp)
     nextRetransmission = ExtendedSequenceNumber(Int64(firstRetransmission & 0x7FFF))
+  }
+}
+
+extension OutboundStream {
+  /// What ``place(_:timestamp:format:payloadByteCount:at:)`` decided.
+  enum Verdict {
+    case placed(StreamRewriter.Placement, PayloadType)
+    case dropped(DropReason)
+  }
+
+  /// Numbers a packet of the source that is followed, and remembers it for repair.
+  mutating func place(
+    _ input: ExtendedSequenceNumber, timestamp: RTPTimestamp, format: MediaFormat, payloadByteCount: Int, at now: Instant
+  ) -> Verdict {
+    guard let payloadType = payloadTypes.payloadType(for: format) else {
+      rewriter.leaveOut(input)
+      return .dropped(.codecNotNegotiated)
+    }
+    guard payloadByteCount > 0 else {
+      rewriter.leaveOut(input)
+      return .dropped(.paddingOnly)
+    }
+    guard let placement = rewriter.place(input, timestamp: timestamp, now: now) else { return .dropped(.olderThanSwitch) }
+    map.insert(placement.sequence, from: PacketSource(generation: UInt16(truncatingIfNeeded: source), note: stretch, input: input))
+    return .placed(placement, payloadType)
+  }
+
+  /// A packet of the stream was written for the first time.
+  mutating func noteSent(_ sequence: ExtendedSequenceNumber, payloadByteCount: Int, at now: Instant) {
+    statistics.handleSent(payloadByteCount: payloadByteCount, at: now)
+    responder.handleSent(sequence, byteCount: payloadByteCount)
   }
 }

@@ -103,6 +103,7 @@ extension ShardEngine {
       guard let section = sections.firstIndex(where: { $0.publication == key }) else { continue }
       links[link].sources[position].section = Int32(section)
       inbound[Int(links[link].sources[position].inbound)].extensions = sections[section].extensions
+      inbound[Int(links[link].sources[position].inbound)].format = nil
     }
   }
 
@@ -118,6 +119,7 @@ extension ShardEngine {
         outbound[stream].payloadTypes = PayloadTypeTable(section.formats)
         outbound[stream].plan = ExtensionPlan(
           map: section.extensions, allowsMixed: section.allowsMixedExtensions, mid: section.mid)
+        outbound[stream].planClass = preparedHeaders.planClass(of: outbound[stream].plan)
         continue
       }
       let stream = outbound.insert(
@@ -128,6 +130,7 @@ extension ShardEngine {
         events.append(.refused(.slotCapacityReached(section.slot)))
         continue
       }
+      outbound[stream].planClass = preparedHeaders.planClass(of: outbound[stream].plan)
       slotIndices[section.slot] = stream
       links[link].outbound.append(Int32(stream))
     }

@@ -47,6 +47,7 @@ extension ShardEngine {
   /// Lets go of the packets of this turn; those in a history stay.
   private mutating func endTurn() {
     for index in 0..<packets.count { slab.release(packets[index].handle) }
+    preparedHeaders.forget(packets.count)
     packets.removeAll(keepingCapacity: true)
     nextPacket = 0
     publishLanes()
@@ -81,19 +82,7 @@ extension ShardEngine {
       reschedule(link, at: now)
       return true
     }
-    let overhead = links[link].profile.rtpOverheadByteCount
-    var levelled = 0
-    var level = 0
-    while links[link].firstRecord >= 0 {
-      guard egress.hasRoom else { return false }
-      let record = records[Int(links[link].firstRecord)]
-      if levelled == 0 { (levelled, level) = levelSize(from: links[link].firstRecord) }
-      levelled -= 1
-      links[link].firstRecord = record.next
-      // The last of a run may be shorter.
-      let padding = levelled > 0 && level > 0 ? level - packets[Int(record.packet)].view.payloadByteCount : 0
-      write(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
-    }
+    guard writeRecords(of: link, session: session, at: now) else { return false }
     links[link].lastRecord = -1
     // Writing may find more to say, or no room for the rest of it.
     while links[link].owesRTCP {
@@ -103,6 +92,34 @@ extension ShardEngine {
     }
     links[link].isDirty = false
     return true
+  }
+
+  /// Writes a link's packets, and counts them.
+  /// - Returns: `false` when the stage ran out of room before the last.
+  private mutating func writeRecords(of link: Int, session: ProtectorSession, at now: Instant) -> Bool {
+    let overhead = links[link].profile.rtpOverheadByteCount
+    let jobsBefore = egress.jobCount
+    let bytesBefore = egress.usedByteCount
+    var next = links[link].firstRecord
+    var levelled = 0
+    var level = 0
+    while next >= 0, egress.hasRoom {
+      if levelled == 0 { (levelled, level) = levelSize(from: next) }
+      levelled -= 1
+      let record = records[Int(next)]
+      next = record.next
+      // The last of a run may be shorter.
+      let padding = levelled > 0 && level > 0 ? level - Int(record.payloadByteCount) : 0
+      write(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
+    }
+    links[link].firstRecord = next
+    let packetCount = UInt64(egress.jobCount - jobsBefore)
+    let byteCount = UInt64(egress.usedByteCount - bytesBefore)
+    links[link].packetsOut &+= packetCount
+    links[link].bytesOut &+= byteCount
+    traffic.packetsOut &+= packetCount
+    traffic.bytesOut &+= byteCount
+    return next < 0
   }
 
   /// How many packets from `first` on are of nearly one size, and the largest payload among them; zero when they need no padding.
@@ -116,14 +133,13 @@ extension ShardEngine {
     var largest = 0
     var count = 0
     while index >= 0, count < OutgoingDatagram.segmentLimit {
-      let record = records[Int(index)]
-      let size = packets[Int(record.packet)].view.payloadByteCount
+      let size = Int(records[Int(index)].payloadByteCount)
       let tolerance = min(Self.levelTolerance, max(largest, size) / 64)
-      guard !record.isRetransmission, count == 0 || max(largest, size) - min(smallest, size) <= tolerance else { break }
+      guard !records[Int(index)].isRetransmission, count == 0 || max(largest, size) - min(smallest, size) <= tolerance else { break }
       smallest = min(smallest, size)
       largest = max(largest, size)
       count += 1
-      index = record.next
+      index = records[Int(index)].next
     }
     return count > 1 && smallest != largest ? (count, largest) : (max(1, count), 0)
   }
@@ -132,11 +148,34 @@ extension ShardEngine {
   private static var levelTolerance: Int { 16 }
 
   /// Writes one packet's header into the arena and makes a job of it.
+  @inline(__always)
   private mutating func write(
     _ record: EgressRecord, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
   ) {
     let stream = Int(record.stream)
     guard outbound.contains(stream), outbound[stream].link == link else { return }
+    let key = PreparedHeaders.key(planClass: outbound[stream].planClass, payloadType: record.payloadType, hasPadding: padding > 0)
+    guard !record.isRetransmission, outbound[stream].isKnownToPeer, let place = preparedHeaders.find(Int(record.packet), key) else {
+      return writeAnew(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
+    }
+    let ssrc = outbound[stream].ssrc
+    // Sound: the stage has room for a whole slot at `next`, and a place is only found in the turn that holds its packet.
+    let destination = unsafe egress.next
+    unsafe preparedHeaders.copy(
+      Int(record.packet), to: destination, ssrc: ssrc, sequence: record.sequence.wire, timestamp: record.timestamp)
+    var job = unsafe ProtectJob(
+      session: session, isRTCP: false, headerByteCount: Int(place.headerByteCount), payloadByteCount: Int(place.payloadByteCount),
+      ssrc: ssrc, index: record.sequence, payload: place.payload, destination: destination)
+    if padding > 0 { pad(&job, by: padding) }
+    outbound[stream].noteSent(record.sequence, payloadByteCount: Int(place.payloadByteCount), at: now)
+    egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
+  }
+
+  /// The same for a header that is not prepared yet, or that one subscriber alone is sent.
+  private mutating func writeAnew(
+    _ record: EgressRecord, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
+  ) {
+    let stream = Int(record.stream)
     let index = Int(record.packet)
     let view = packets[index].view
     // Sound: the turn's reference keeps the slot until the turn ends.
@@ -174,21 +213,26 @@ extension ShardEngine {
       job.payloadByteCount += 2
       traffic.retransmissionsOut &+= 1
     } else {
-      if padding > 0 {
-        // Padding is encrypted with the payload, so the two have to stand together.
-        unsafe (destination + headerByteCount).copyMemory(from: payload, byteCount: view.payloadByteCount)
-        _ = RTPPadding.write(byteCount: padding, at: headerByteCount + view.payloadByteCount, in: &room)
-        unsafe job.payload = UnsafeRawPointer(destination + headerByteCount)
-        job.payloadByteCount += UInt16(padding)
+      if outbound[stream].isKnownToPeer, outbound[stream].planClass != 0 {
+        let key = PreparedHeaders.key(planClass: outbound[stream].planClass, payloadType: record.payloadType, hasPadding: padding > 0)
+        unsafe preparedHeaders.remember(
+          index, key, header: destination, headerByteCount: headerByteCount, payload: payload, payloadByteCount: view.payloadByteCount)
       }
-      outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount, at: now)
-      outbound[stream].responder.handleSent(sequence, byteCount: view.payloadByteCount)
+      if padding > 0 { pad(&job, by: padding) }
+      outbound[stream].noteSent(sequence, payloadByteCount: view.payloadByteCount, at: now)
     }
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
-    let byteCount = UInt64(headerByteCount + Int(job.payloadByteCount) + overhead)
-    links[link].packetsOut &+= 1
-    links[link].bytesOut &+= byteCount
-    traffic.packetsOut &+= 1
-    traffic.bytesOut &+= byteCount
+  }
+
+  /// Puts padding behind a job's payload. It is encrypted with the payload, so the two are brought together behind the header.
+  private func pad(_ job: inout ProtectJob, by padding: Int) {
+    let headerByteCount = Int(job.headerByteCount)
+    let payloadByteCount = Int(job.payloadByteCount)
+    // Sound: a padded packet is no longer than the longest of its run, which fits the slot that the stage has room for.
+    var room = unsafe MutableRawSpan(_unsafeStart: job.destination, byteCount: Limits.slotByteCount)
+    unsafe (job.destination + headerByteCount).copyMemory(from: job.payload, byteCount: payloadByteCount)
+    _ = RTPPadding.write(byteCount: padding, at: headerByteCount + payloadByteCount, in: &room)
+    unsafe job.payload = UnsafeRawPointer(job.destination + headerByteCount)
+    job.payloadByteCount += UInt16(padding)
   }
 }

@@ -15,72 +15,106 @@ extension ShardEngine {
         nextPacket += 1
         continue
       }
-      let fanOut = publications[inbound[Int(packets[nextPacket].inbound)].publication].subscribers.count
-      if records.count > 0, records.count + fanOut > Self.recordCapacity { return }
-      forward(nextPacket, at: now)
-      nextPacket += 1
+      let end = endOfRun(from: nextPacket)
+      guard end > nextPacket else { return }
+      forward(nextPacket..<end, at: now)
+      nextPacket = end
     }
   }
 
-  private mutating func forward(_ index: Int, at now: Instant) {
-    let publication = inbound[Int(packets[index].inbound)].publication
-    guard isCurrent(packets[index].inbound, of: publication) else { return }
-    guard !publications[publication].isMuted else { return drops.count(.publicationMuted) }
+  /// Where the packets of one stream that follow one another end, or those for which the records have room: none when they are full. An empty
+  /// list of records always has room for one.
+  private func endOfRun(from start: Int) -> Int {
+    let stream = packets[start].inbound
+    let fanOut = publications[inbound[Int(stream)].publication].subscribers.count
+    let room = fanOut == 0 ? packets.count : (Self.recordCapacity - records.count) / fanOut
+    let limit = min(packets.count, start + (records.isEmpty ? max(1, room) : room))
+    var end = start
+    while end < limit, packets[end].inbound == stream, !packets[end].isRepair { end += 1 }
+    return end
+  }
+
+  /// Decides a run for each subscriber in turn, so that what is known of a subscriber is fetched once for a frame and not for each packet.
+  private mutating func forward(_ run: Range<Int>, at now: Instant) {
+    let stream = Int(packets[run.lowerBound].inbound)
+    let publication = inbound[stream].publication
+    guard isCurrent(Int32(stream), of: publication) else { return }
+    guard !publications[publication].isMuted else { return drops.count(.publicationMuted, by: UInt64(run.count)) }
+    let source = inbound[stream].serial
     var position = 0
     while position < publications[publication].subscribers.count {
-      forward(index, to: Int(publications[publication].subscribers[position]), at: now)
+      forward(run, of: source, to: Int(publications[publication].subscribers[position]), at: now)
       position += 1
     }
-    let stream = Int(packets[index].inbound)
-    inbound[stream].newestForwarded = max(inbound[stream].newestForwarded, packets[index].sequence)
+    for index in run { inbound[stream].newestForwarded = max(inbound[stream].newestForwarded, packets[index].sequence) }
   }
 
-  private mutating func forward(_ index: Int, to stream: Int, at now: Instant) {
-    let source = inbound[Int(packets[index].inbound)].serial
-    let isBeginning = outbound[stream].source != source
-    guard let payloadType = outbound[stream].payloadTypes.payloadType(for: packets[index].format) else {
-      if !isBeginning { outbound[stream].rewriter.leaveOut(packets[index].sequence) }
-      return drops.count(.codecNotNegotiated)
-    }
-    if isBeginning {
-      // A decoder can only begin at a key frame, whoever sent the last picture.
-      guard packets[index].startsKeyframe || outbound[stream].kind == .audio else {
-        if packets[index].view.payloadByteCount > 0 { requestKeyframe(of: Int(packets[index].inbound), for: .newSubscriber, at: now) }
-        return drops.count(.waitingForKeyframe)
+  private mutating func forward(_ run: Range<Int>, of source: UInt32, to stream: Int, at now: Instant) {
+    let link = outbound[stream].link
+    var first = records.count
+    for index in run {
+      let isBeginning = outbound[stream].source != source
+      if isBeginning {
+        attachRecords(from: first, to: link)
+        first = records.count
+        guard begin(at: index, in: run, of: source, stream: stream, at: now) else { continue }
       }
-      // Nobody begins behind what came before: it would be sent what it has, or miss what will not come again.
-      let goesBack =
-        outbound[stream].lastSource == source && packets[index].sequence <= outbound[stream].rewriter.newestInput
-        || outbound[stream].kind == .audio && packets[index].sequence < inbound[Int(packets[index].inbound)].newestForwarded
-      guard !goesBack else { return drops.count(.olderThanSwitch) }
-      outbound[stream].source = source
-      outbound[stream].lastSource = source
-      outbound[stream].stretch &+= 1
-      outbound[stream].rewriter.switchSource(
-        at: packets[index].sequence, timestamp: packets[index].view.timestamp, clockRate: packets[index].format.clockRate, now: now)
+      place(index, in: stream, at: now)
+      guard isBeginning, outbound[stream].kind == .video else { continue }
+      attachRecords(from: first, to: link)
+      replay(after: index, in: stream, at: now)
+      first = records.count
     }
-    place(index, in: stream, payloadType: payloadType, at: now)
-    if isBeginning, outbound[stream].kind == .video { replay(after: index, in: stream, at: now) }
+    attachRecords(from: first, to: link)
   }
 
-  /// Numbers a packet in an outgoing stream, and remembers it for repair.
-  private mutating func place(_ index: Int, in stream: Int, payloadType: PayloadType, at now: Instant) {
-    guard packets[index].view.payloadByteCount > 0 else {
-      outbound[stream].rewriter.leaveOut(packets[index].sequence)
-      return drops.count(.paddingOnly)
+  /// Lets an outgoing stream follow a source from this packet on, if one can begin there.
+  private mutating func begin(at index: Int, in run: Range<Int>, of source: UInt32, stream: Int, at now: Instant) -> Bool {
+    guard outbound[stream].payloadTypes.payloadType(for: packets[index].format) != nil else {
+      drops.count(.codecNotNegotiated)
+      return false
     }
-    guard let placement = outbound[stream].rewriter.place(packets[index].sequence, timestamp: packets[index].view.timestamp, now: now)
-    else {
-      return drops.count(.olderThanSwitch)
+    guard wantedInbound(of: stream) == Int(packets[index].inbound) else {
+      drops.count(.otherEncoding)
+      return false
     }
-    outbound[stream].map.insert(
-      placement.sequence,
-      from: PacketSource(
-        generation: UInt16(truncatingIfNeeded: outbound[stream].source), note: outbound[stream].stretch, input: packets[index].sequence))
-    append(
-      EgressRecord(
-        stream: Int32(stream), packet: Int32(index), payloadType: payloadType, isRetransmission: false, sequence: placement.sequence,
-        timestamp: placement.timestamp), link: outbound[stream].link)
+    // A decoder can only begin at a key frame, whoever sent the last picture.
+    guard packets[index].startsKeyframe || outbound[stream].kind == .audio else {
+      if packets[index].view.payloadByteCount > 0 { requestKeyframe(of: Int(packets[index].inbound), for: .newSubscriber, at: now) }
+      drops.count(.waitingForKeyframe)
+      return false
+    }
+    var newestForwarded = inbound[Int(packets[index].inbound)].newestForwarded
+    for earlier in run.lowerBound..<index { newestForwarded = max(newestForwarded, packets[earlier].sequence) }
+    // Nobody begins behind what came before: it would be sent what it has, or miss what will not come again.
+    let goesBack =
+      outbound[stream].lastSource == source && packets[index].sequence <= outbound[stream].rewriter.newestInput
+      || outbound[stream].kind == .audio && packets[index].sequence < newestForwarded
+    guard !goesBack else {
+      drops.count(.olderThanSwitch)
+      return false
+    }
+    outbound[stream].source = source
+    outbound[stream].lastSource = source
+    outbound[stream].stretch &+= 1
+    outbound[stream].rewriter.switchSource(
+      at: packets[index].sequence, timestamp: packets[index].view.timestamp, clockRate: packets[index].format.clockRate, now: now)
+    return true
+  }
+
+  /// Numbers a packet in an outgoing stream, remembers it for repair, and leaves a record that belongs to no link yet.
+  private mutating func place(_ index: Int, in stream: Int, at now: Instant) {
+    let verdict = outbound[stream].place(
+      packets[index].sequence, timestamp: packets[index].view.timestamp, format: packets[index].format,
+      payloadByteCount: packets[index].view.payloadByteCount, at: now)
+    switch verdict {
+    case .placed(let placement, let payloadType):
+      append(
+        EgressRecord(
+          stream: Int32(stream), packet: Int32(index), payloadType: payloadType, isRetransmission: false, sequence: placement.sequence,
+          timestamp: placement.timestamp))
+    case .dropped(let reason): drops.count(reason)
+    }
   }
 
   /// Gives who begins with a key frame the rest of it that is here already: packets overtake one another, and the first may have been lost
@@ -96,12 +130,14 @@ extension ShardEngine {
         !packets[$0].isRepair && packets[$0].inbound == Int32(source) && packets[$0].sequence == entry.sequence
       }
       guard !isPending else { continue }
-      guard let payloadType = outbound[stream].payloadTypes.payloadType(for: entry.metadata.format) else {
+      guard outbound[stream].payloadTypes.payloadType(for: entry.metadata.format) != nil else {
         outbound[stream].rewriter.leaveOut(entry.sequence)
         continue
       }
       guard let recalled = recall(entry, of: source) else { return }
-      place(recalled, in: stream, payloadType: payloadType, at: now)
+      let first = records.count
+      place(recalled, in: stream, at: now)
+      attachRecords(from: first, to: outbound[stream].link)
     }
   }
 
@@ -128,15 +164,31 @@ extension ShardEngine {
 
   /// Puts a record at the end of its link's list.
   mutating func append(_ record: EgressRecord, link: Int) {
+    let first = records.count
+    append(record)
+    attachRecords(from: first, to: link)
+  }
+
+  /// Puts a record behind the others, as the successor of the one before it.
+  private mutating func append(_ record: EgressRecord) {
     guard records.count < records.capacity else { return drops.count(.egressFull) }
-    let index = Int32(records.count)
+    var record = record
+    record.next = Int32(records.count + 1)
+    record.payloadByteCount = UInt16(packets[Int(record.packet)].view.payloadByteCount)
     records.append(record)
+  }
+
+  /// Puts the records from `first` to the last at the end of a link's list.
+  private mutating func attachRecords(from first: Int, to link: Int) {
+    let last = records.count - 1
+    guard first <= last else { return }
+    records[last].next = -1
     if links[link].lastRecord >= 0 {
-      records[Int(links[link].lastRecord)].next = index
+      records[Int(links[link].lastRecord)].next = Int32(first)
     } else {
-      links[link].firstRecord = index
+      links[link].firstRecord = Int32(first)
     }
-    links[link].lastRecord = index
+    links[link].lastRecord = Int32(last)
     markDirty(link)
   }
 

@@ -35,13 +35,12 @@ extension ShardEngine {
         return reason
       }
     }
-    let section = links[link].receive[Int(source.section)]
-    let extensions = recordArrival(of: view, in: bytes, map: section.extensions, link: link, at: now)
+    let stream = Int(source.inbound)
+    let extensions = recordArrival(of: view, in: bytes, map: inbound[stream].extensions, link: link, at: now)
     guard !source.isRetransmission else {
       return acceptRetransmission(view, in: handle, byteCount: byteCount, source: source, at: now)
     }
-    guard let format = section.format(of: view.payloadType) else { return .unknownPayloadType }
-    let stream = Int(source.inbound)
+    guard let format = format(of: view.payloadType, source: source, link: link) else { return .unknownPayloadType }
     inbound[stream].statistics.handlePacket(index, timestamp: view.timestamp, byteCount: view.payloadByteCount, at: now)
     inbound[stream].clock.handlePacket(timestamp: view.timestamp, at: now)
     if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
@@ -50,6 +49,15 @@ extension ShardEngine {
         handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, startsKeyframe: false,
         sequence: index,
         view: view, extensions: extensions), bytes: bytes, feedback: format.feedback, at: now)
+  }
+
+  /// What a payload type stands for in a source's section. The answer is kept: sections are arrays, and a look at them counts references.
+  private mutating func format(of payloadType: PayloadType, source: Link.Source, link: Int) -> NegotiatedFormat? {
+    let stream = Int(source.inbound)
+    if let last = inbound[stream].format, last.payloadType == payloadType { return last }
+    let found = links[link].receive[Int(source.section)].format(of: payloadType)
+    if found != nil { inbound[stream].format = found }
+    return found
   }
 
   /// A packet that came again on the repair stream (RFC 4588 §4): the original is rebuilt in the same slot, two bytes further on.
@@ -140,9 +148,16 @@ extension ShardEngine {
     let extensions = RTPExtensions(view, in: bytes, map: map)
     guard let number = extensions.transportSequenceNumber(in: bytes) else { return extensions }
     if links[link].recorder == nil { links[link].recorder = ReceivedPacketRecorder() }
-    links[link].recorder?.record(number, at: now)
     links[link].feedbackTarget = view.ssrc
-    if let deadline = links[link].recorder?.nextDeadline { deadlines.advance(deadline, for: link) }
+    if let deadline = links[link].recorder?.recordArrival(number, at: now) { deadlines.advance(deadline, for: link) }
     return extensions
+  }
+}
+
+extension ReceivedPacketRecorder {
+  /// Records an arrival, and gives the deadline in the same access: a look by itself would copy the recorder and count references.
+  fileprivate mutating func recordArrival(_ number: UInt16, at now: Instant) -> Instant? {
+    record(number, at: now)
+    return nextDeadline
   }
 }

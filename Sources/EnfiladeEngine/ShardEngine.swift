@@ -37,6 +37,7 @@ package struct ShardEngine: ~Copyable {
   var dirtyLinks = UniqueArray<Int32>()
   var nextDirtyLink = 0
   var egress = EgressStage()
+  var preparedHeaders = PreparedHeaders()
   var control = ControlQueue()
   /// Control datagrams have been given out and are free at the next drain.
   var controlIsOut = false

@@ -20,12 +20,16 @@ public import EnfiladeWire
     }
   }
 
-  @usableFromInline package var segments: InlineArray<16, Segment>
-  /// Segments stand at `0..<count`, oldest first.
+  /// The segment that is open now, apart from the others: nearly every packet is numbered by it, and a look into an inline array copies all of it.
+  @usableFromInline package var newest: Segment
+  /// The segments before it stand at `0..<count - 1`, oldest first.
+  @usableFromInline package var older: InlineArray<15, Segment>
+  /// Segments in all.
   @usableFromInline package var count: Int
 
   @usableFromInline package init() {
-    segments = InlineArray(repeating: Segment(firstInput: 0, offset: 0, isDropped: true))
+    newest = Segment(firstInput: .max, offset: 0, isDropped: true)
+    older = InlineArray(repeating: Segment(firstInput: 0, offset: 0, isDropped: true))
     count = 0
   }
 
@@ -36,10 +40,18 @@ public import EnfiladeWire
   }
 
   /// The output number of `input`, or `nil` if it was dropped or is older than what is remembered.
-  @inlinable package func output(for input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
-    var index = count - 1
+  /// It changes nothing; it is mutating because only then is the map looked at where it lies, and not copied first.
+  @inlinable @inline(__always)
+  package mutating func output(for input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
+    guard input.rawValue >= newest.firstInput else { return outputOfOlder(input) }
+    return newest.isDropped ? nil : ExtendedSequenceNumber(input.rawValue &+ newest.offset)
+  }
+
+  /// The same for a packet that comes late.
+  @usableFromInline mutating func outputOfOlder(_ input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
+    var index = count - 2
     while index >= 0 {
-      let segment = segments[index]
+      let segment = older[index]
       if input.rawValue >= segment.firstInput {
         return segment.isDropped ? nil : ExtendedSequenceNumber(input.rawValue &+ segment.offset)
       }
@@ -51,23 +63,24 @@ public import EnfiladeWire
   /// Leaves out `input`, which must be newer than every number forwarded or left out so far: what follows closes up.
   @usableFromInline package mutating func drop(_ input: ExtendedSequenceNumber) {
     guard count > 0 else { return }
-    let last = segments[count - 1]
-    if !last.isDropped, count >= 2, last.firstInput == input.rawValue, segments[count - 2].isDropped {
+    if !newest.isDropped, count >= 2, newest.firstInput == input.rawValue, older[count - 2].isDropped {
       // The run of dropped packets goes on: the open segment behind it starts one later.
-      segments[count - 1].firstInput &+= 1
-      segments[count - 1].offset &-= 1
+      newest.firstInput &+= 1
+      newest.offset &-= 1
       return
     }
+    let offset = newest.offset
     append(Segment(firstInput: input.rawValue, offset: 0, isDropped: true))
-    append(Segment(firstInput: input.rawValue &+ 1, offset: last.offset &- 1, isDropped: false))
+    append(Segment(firstInput: input.rawValue &+ 1, offset: offset &- 1, isDropped: false))
   }
 
   private mutating func append(_ segment: Segment) {
     if count == Self.capacity {
-      for index in 1..<count { segments[index - 1] = segments[index] }
+      for index in 1..<count - 1 { older[index - 1] = older[index] }
       count -= 1
     }
-    segments[count] = segment
+    if count > 0 { older[count - 1] = newest }
+    newest = segment
     count += 1
   }
 }

@@ -119,7 +119,7 @@
           continue
         }
         guard let index = sendIndex(job, session) else { continue }
-        if session.pointee.profile == .aes128CMHMACSHA1_80 {
+        if session.pointee.isCounterMode {
           if flightCount == Self.flightLimit { landSealed(base) }
           submitSeal(job, position, session, index)
         } else {
@@ -172,7 +172,7 @@
           continue
         }
         guard let packet = look(at: job, session) else { continue }
-        if session.pointee.profile == .aes128CMHMACSHA1_80 {
+        if session.pointee.isCounterMode {
           // The first packet of a source decides where its index begins, so it is opened alone.
           let isAlone = packet.position < 0
           if isAlone || flightCount == Self.flightLimit { landOpened(base, open) }

@@ -16,6 +16,10 @@
   /// A link's state. Plain memory; whoever takes it out of the table releases it.
   struct MultiBufferSession {
     let profile: SRTPProfile
+    /// AES-CM with HMAC-SHA1, not AES-GCM. Asked for every packet, which comparing profiles is too slow for.
+    let isCounterMode: Bool
+    /// What the library's functions for AES-GCM are told.
+    let isAES256: Int32
     private let keys: UnsafeMutableRawPointer
     /// Session salts, 16 bytes each: as many of them as the profile has, then zeros.
     private let salts: UnsafeMutablePointer<UInt8>
@@ -33,6 +37,8 @@
     /// Derives the session keys, or takes the material as session keys; `nil` when the library refuses. The lengths have been checked.
     init?(_ material: SRTPKeyingMaterial, isDerived: Bool = false, manager: OpaqueManager) {
       profile = material.profile
+      isCounterMode = profile == .aes128CMHMACSHA1_80
+      isAES256 = profile == .aeadAES256GCM ? 1 : 0
       received = SourceTable()
       receivedRTCP = SourceTable()
       let stride = profile == .aes128CMHMACSHA1_80 ? Self.cmStride : Self.gcmStride
@@ -82,9 +88,6 @@
       imb_clear_mem(&authenticationKey, authenticationKey.count)
       return true
     }
-
-    @inline(__always)
-    var isAES256: Int32 { profile == .aeadAES256GCM ? 1 : 0 }
 
     @inline(__always)
     func gcmKey(_ use: MultiBufferKeyUse) -> UnsafeMutablePointer<gcm_key_data> {

@@ -32,6 +32,8 @@ package struct RetransmissionResponder: ~Copyable {
   /// How often each verdict was given, by ``Verdict/rawValue``.
   private var counts = InlineArray<5, UInt64>(repeating: 0)
   private let capacity: Int
+  /// `capacity` as a power of two.
+  private let shift: Int64
   private var entries: UniqueArray<Entry>
   /// Bytes that may be sent again now.
   private var budgetByteCount: Int64 = Limits.retransmissionBurst.byteCount
@@ -40,6 +42,7 @@ package struct RetransmissionResponder: ~Copyable {
   package init(capacity: Int = Limits.sentPacketCount) {
     precondition(capacity >= 256 && capacity <= 65_536 && capacity & (capacity - 1) == 0, "a responder's capacity is a power of two")
     self.capacity = capacity
+    shift = Int64(capacity.trailingZeroBitCount)
     entries = UniqueArray(minimumCapacity: capacity)
     for _ in 0..<capacity { entries.append(Entry(round: 0, count: 0, sentAtMilliseconds: 0)) }
   }
@@ -84,6 +87,6 @@ package struct RetransmissionResponder: ~Copyable {
 
   private func round(of outgoing: ExtendedSequenceNumber) -> UInt8 {
     // 1…255, so that a place never used does not fit.
-    UInt8(truncatingIfNeeded: (outgoing.rawValue / Int64(capacity)) % 255 + 1)
+    UInt8(truncatingIfNeeded: (outgoing.rawValue &>> shift) % 255 + 1)
   }
 }

@@ -27,9 +27,9 @@ extension Limits {
   /// Upper bound between two answers for one packet, so that a wrong round trip cannot silence repair.
   @usableFromInline package static let retransmissionIntervalCeiling = TimeDelta.milliseconds(500)
   /// Retransmissions may cost this share of the media, in percent: 20 % loss, repaired with 20 % loss, needs 25; twice that for bursts.
-  @usableFromInline package static let retransmissionPercent: Int64 = 50
+  @inlinable package static var retransmissionPercent: Int64 { 50 }
   /// Retransmissions saved up for a burst: 0.4 s of 2.5 Mbit/s.
-  @usableFromInline package static let retransmissionBurst = DataSize.bytes(128 * 1024)
+  @inlinable package static var retransmissionBurst: DataSize { DataSize.bytes(128 * 1024) }
 
   /// Two keyframe requests for one encoding are at least this far apart, and at most that; two round trips between.
   @usableFromInline package static let keyframeIntervalFloor = TimeDelta.milliseconds(200)

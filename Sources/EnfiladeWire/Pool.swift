@@ -4,8 +4,8 @@
 /// and moves nothing. Access is a bounds check, an occupancy check and two loads.
 @usableFromInline
 @safe package struct Pool<Element: ~Copyable>: ~Copyable {
-  @usableFromInline package static var chunkShift: Int { 6 }
-  @usableFromInline package static var chunkCount: Int { 1 << chunkShift }
+  @inlinable package static var chunkShift: Int { 6 }
+  @inlinable package static var chunkCount: Int { 1 << chunkShift }
 
   @usableFromInline package let capacity: Int
   /// `capacity / chunkCount` chunk pointers, the first `chunks` of which are allocated.

@@ -9,23 +9,42 @@ struct FanOutCommand: ParsableCommand {
     abstract: "Forwards frames to many subscribers and compares with the floor: header copy, encryption and sending alone.",
     discussion: """
       Packets per CPU-second are counted on the thread that does the work, by the scheduler's clock. On loopback the receivers' path through the \
-      kernel is charged to whoever sends, for engine and floor alike.
+      kernel is charged to whoever sends, for engine and floor alike. A frame reaches the shard whole, as one message.
       """)
 
   @OptionGroup var options: FanOutOptions
   @Flag(help: "Drive the engine by hand and send nothing.") var inProcess = false
+  @Option(help: "What subscribers' sockets do: coalescing, draining or idle.") var receivers = "coalescing"
+  @Flag(inversion: .prefixedNo, help: "Let the kernel cut runs (UDP_SEGMENT).") var gso = true
+  @Option(help: "Frames of each publisher on their way at once; the floor's turns are of one.") var window = 1
+  @Flag(help: "Tie the shard's thread to the first processor.") var pin = false
+  @Option(help: "The share of the measured rate at which latency is taken; 0 takes none.") var latencyLoad = 0.5
   @Flag(help: "Fail when anything is allocated in the steady state.") var forbidMallocs = false
   @Option(help: .hidden) var forwardOnly: Int?
 
-  mutating func run() throws {
-    let options = self.options
-    let profile = try options.srtpProfile()
-    let bench = try InProcessFanOut(options.shape, profile: profile, levelsRuns: options.levelling) { try options.makePacketProtector() }
-    if let forwardOnly {
-      print(bench.forwardOnly(packets: forwardOnly))
-      return
+  func validate() throws {
+    guard ReceiverMode(rawValue: receivers) != nil else { throw ValidationError("no such mode of receivers: \(receivers)") }
+    guard window >= 1, window <= 64 else { throw ValidationError("--window must be 1 to 64") }
+    guard latencyLoad >= 0, latencyLoad < 1 else { throw ValidationError("--latency-load must be at least 0 and below 1") }
+  }
+
+  func run() throws {
+    let report: FanOutReport
+    if inProcess {
+      let bench = try InProcessFanOut(options.shape, profile: options.srtpProfile(), levelsRuns: options.levelling) {
+        try options.makePacketProtector()
+      }
+      if let forwardOnly { return print(bench.forwardOnly(packets: forwardOnly)) }
+      report = bench.run(seconds: options.seconds, rounds: options.rounds)
+    } else {
+      let settings = SocketSettings(
+        receivers: ReceiverMode(rawValue: receivers)!, segmentsSend: gso, pinsShard: pin, windowFrameCount: window)
+      let bench = try SocketFanOut(options.shape, profile: options.srtpProfile(), levelsRuns: options.levelling, settings: settings) {
+        try options.makePacketProtector()
+      }
+      defer { bench.stop() }
+      report = try bench.run(seconds: options.seconds, rounds: options.rounds, latencyLoad: latencyLoad)
     }
-    let report = bench.run(seconds: options.seconds, rounds: options.rounds)
     if options.json { try printJSON(report) } else { print(report.text) }
     if forbidMallocs { try Self.check(report) }
   }

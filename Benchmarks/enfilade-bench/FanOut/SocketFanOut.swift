@@ -1,0 +1,328 @@
+// `fanout` over loopback: a real shard with its thread and its socket, a feeder that plays the publishers, a socket for each subscriber.
+
+import CAllocationCounter
+import EnfiladeEngine
+import EnfiladeIO
+import EnfiladeRuntime
+import EnfiladeSRTP
+import EnfiladeTransport
+import EnfiladeWire
+import Synchronization
+
+/// How the sockets of a measurement behave.
+struct SocketSettings {
+  var receivers = ReceiverMode.coalescing
+  var segmentsSend = true
+  var pinsShard = false
+  /// Frames of each publisher on their way at once when the shard is kept busy. With one, a turn of the shard is a frame, as a turn of the
+  /// floor is; with more, the shard finds several and joins them into longer runs.
+  var windowFrameCount = 1
+}
+
+/// Why a measurement over sockets did not begin.
+struct SocketFanOutError: Error, CustomStringConvertible {
+  var description: String
+}
+
+/// One shard, fed as fast as it forwards, or at a given rate.
+final class SocketFanOut {
+  private final class Connections: Sendable {
+    let count = Atomic(0)
+  }
+
+  private let shape: RoomShape
+  private let profile: SRTPProfile
+  private let protectorName: String
+  private let levelsRuns: Bool
+  private let settings: SocketSettings
+  private let room: Room
+  private let receivers: Receivers
+  private let publisherSockets: [UDPSocket]
+  private let shard: Shard
+  private let thread: ShardThread
+  private let frames: SealedFrames
+  private let reports: SubscriberReports
+  private let floor: Floor
+  private let floorSocket: UDPSocket
+  private var watchers: [FrameWatcher]
+  private let watchPoller: Poller
+  private let connections = Connections()
+  private var random: SeededRandom
+  private var checkedAt = Instant.zero
+  private var sentFrames = 0
+  private var nextPacket = 0
+
+  init(
+    _ shape: RoomShape, profile: SRTPProfile, levelsRuns: Bool, settings: SocketSettings, seed: UInt64 = 1,
+    makeProtector: () throws -> any PacketProtector
+  ) throws {
+    enfilade_raise_file_limit()
+    self.shape = shape
+    self.profile = profile
+    self.levelsRuns = levelsRuns
+    self.settings = settings
+    var random = SeededRandom(seed: seed)
+    let loopback = SocketAddress(ipv4: 0x7F00_0001, port: 0)
+    let receivers = try Receivers(shape.subscribers, mode: settings.receivers, watchedCount: 8)
+    self.receivers = receivers
+    let publisherSockets = try (0..<shape.publishers).map { _ in try UDPSocket(bindingTo: loopback) }
+    self.publisherSockets = publisherSockets
+    let room = Room(shape, profile: profile, using: &random) {
+      $0 < shape.publishers ? publisherSockets[$0].localAddress : receivers.addresses[$0 - shape.publishers]
+    }
+    self.room = room
+    let peers = try makeProtector()
+    frames = try SealedFrames(room, frameLimit: max(1, min(64, 512 / (shape.packetsPerFrame * shape.publishers))), protector: peers)
+    reports = try SubscriberReports(room, protector: peers)
+    let protector = try makeProtector()
+    protectorName = protector.name
+    var configuration = ShardConfiguration(
+      shard: 0, seed: seed, wallClock: wallClock(), linkCapacity: max(64, shape.publishers + shape.subscribers))
+    configuration.levelsRuns = levelsRuns
+    var options = UDPSocket.Options()
+    options.segmentsSend = settings.segmentsSend
+    let connections = connections
+    shard = try Shard(
+      configuration, bindingTo: loopback, options: options, processor: settings.pinsShard ? 0 : nil, protector: protector,
+      handshakes: ReadyHandshakeFactory(profile: profile)
+    ) { event in
+      if case .linkChanged(_, .connected) = event { connections.count.add(1, ordering: .relaxed) }
+    }
+    thread = ShardThread(shard)
+    self.random = random
+    watchPoller = try Poller()
+    watchers = receivers.watched.map {
+      FrameWatcher(receivers.sockets[$0], packetsPerFrame: shape.packetsPerFrame, source: room.subscribers[$0].source(of: 0))
+    }
+    for (position, index) in receivers.watched.enumerated() {
+      try watchPoller.watch(receivers.sockets[index].descriptor, for: .readable, token: UInt64(position))
+    }
+    // The steady size of a packet: the engine adds no extension once the peer has reported.
+    let sealed = shape.packetBytes - SealedFrames.headerByteCount + 12 + profile.rtpOverheadByteCount
+    floor = try Floor(shape, profile: profile, protector: try makeProtector(), sealedByteCount: sealed, addresses: receivers.addresses)
+    floorSocket = try UDPSocket(bindingTo: loopback, options: options)
+    try begin()
+  }
+
+  func stop() {
+    shard.stop()
+    receivers.stop()
+  }
+
+  // MARK: Setting up
+
+  private func begin() throws {
+    for publisher in room.publishers { for command in publisher.joining { shard.post(command) } }
+    for subscriber in room.subscribers {
+      for command in subscriber.joining { shard.post(command) }
+      for command in subscriber.subscribing(to: room.publishers) { shard.post(command) }
+    }
+    thread.barrier()
+    let memberCount = shape.publishers + shape.subscribers
+    let end = MonotonicClock.now + .seconds(Int64(20))
+    while connections.count.load(ordering: .relaxed) < memberCount {
+      guard MonotonicClock.now < end else { throw SocketFanOutError(description: "not every member could connect to the shard") }
+      check()
+      thread.barrier()
+    }
+    // The first picture, and the reports on it.
+    frames.fill(frameCount: 1, startsKeyframe: true)
+    nextPacket = 0
+    sendFrame()
+    guard awaitFrame(of: watchers.count - 1, until: MonotonicClock.now + .seconds(Int64(10))) else {
+      throw SocketFanOutError(description: "the first picture did not reach the last subscriber")
+    }
+    for position in room.subscribers.indices { send(reports.report(of: position), from: receivers.sockets[position]) }
+    thread.barrier()
+    for position in watchers.indices {
+      watchers[position].drain()
+      watchers[position].restart()
+    }
+    sentFrames = 0
+  }
+
+  /// Renews everybody's consent (RFC 7675 §5.1).
+  private func check() {
+    checkedAt = MonotonicClock.now
+    for (position, member) in room.publishers.enumerated() { send(member.check(using: &random), from: publisherSockets[position]) }
+    for (position, member) in room.subscribers.enumerated() {
+      send(member.check(using: &random), from: receivers.sockets[position])
+      // So many checks at once would not fit the shard's buffer.
+      if position % 256 == 255 { thread.barrier() }
+    }
+  }
+
+  private func keepConsent() {
+    if MonotonicClock.now - checkedAt > .seconds(Int64(8)) { check() }
+  }
+
+  private func send(_ bytes: [UInt8], from socket: UDPSocket) {
+    var bytes = bytes
+    bytes.withUnsafeMutableBytes { buffer in
+      var datagram = OutgoingDatagram(base: buffer.baseAddress!, byteCount: buffer.count, to: shard.localAddress)
+      _ = withUnsafePointer(to: &datagram) { socket.send(UnsafeBufferPointer(start: $0, count: 1)) }
+    }
+  }
+
+  // MARK: Feeding
+
+  /// Sends the next frame of every publisher. A frame goes out as one message where its packets are of one size, so that it arrives whole.
+  private func sendFrame() {
+    for publisher in publisherSockets.indices {
+      if nextPacket == frames.packets.count {
+        frames.fill(frameCount: frames.frameLimit)
+        nextPacket = 0
+      }
+      var messages: [OutgoingDatagram] = []
+      for packet in frames.packets[nextPacket..<nextPacket + shape.packetsPerFrame] {
+        messages.append(OutgoingDatagram(base: packet.base, byteCount: packet.byteCount, to: shard.localAddress))
+      }
+      if shape.unevenBytes == 0, shape.packetsPerFrame > 1 { messages = [joined(messages)] }
+      _ = messages.withUnsafeBufferPointer { publisherSockets[publisher].send($0) }
+      nextPacket += shape.packetsPerFrame
+    }
+    sentFrames += 1
+  }
+
+  private let joint = UnsafeMutableRawPointer.allocate(byteCount: 65_536, alignment: 64)
+  deinit { joint.deallocate() }
+
+  private func joined(_ messages: [OutgoingDatagram]) -> OutgoingDatagram {
+    let size = Int(messages[0].byteCount)
+    for (position, message) in messages.enumerated() { (joint + position * size).copyMemory(from: message.base, byteCount: size) }
+    return OutgoingDatagram(base: joint, byteCount: size * messages.count, segmentByteCount: size, to: shard.localAddress)
+  }
+
+  /// Waits until a watched subscriber has the newest frame less the window; `false` when it does not come.
+  private func awaitFrame(of watcher: Int, until end: Instant) -> Bool {
+    while watchers[watcher].completeFrames == 0 {
+      _ = watchPoller.wait(timeout: .milliseconds(10))
+      for position in watchers.indices { watchers[position].drain() }
+      if MonotonicClock.now > end { return false }
+    }
+    return true
+  }
+
+  /// Keeps the shard busy for `span`.
+  private func saturate(for span: TimeDelta) {
+    let end = MonotonicClock.now + span
+    let last = watchers.count - 1
+    var progressAt = MonotonicClock.now
+    watchers[last].drain()
+    watchers[last].restart()
+    var sentSince = 0
+    while MonotonicClock.now < end {
+      while sentSince - watchers[last].completeFrames < settings.windowFrameCount {
+        sendFrame()
+        sentSince += 1
+      }
+      let before = watchers[last].completeFrames
+      _ = watchPoller.wait(timeout: .milliseconds(5))
+      for position in watchers.indices { watchers[position].drain() }
+      if watchers[last].completeFrames > before {
+        progressAt = MonotonicClock.now
+      } else if MonotonicClock.now - progressAt > .milliseconds(50) {
+        // The kernel dropped something on its way; count anew.
+        watchers[last].restart()
+        sentSince = 0
+        progressAt = MonotonicClock.now
+      }
+    }
+    thread.barrier()
+  }
+
+  // MARK: Measuring
+
+  private func measureEngine(seconds: Double) throws -> (round: ForwardingRound, mallocs: Int64, messages: UInt64) {
+    keepConsent()
+    saturate(for: .milliseconds(50))
+    guard let before = thread.snapshot() else { throw SocketFanOutError(description: "the shard does not answer") }
+    let (usageBefore, mallocsBefore) = (thread.usage, thread.allocationCount)
+    saturate(for: .seconds(seconds))
+    let (usage, mallocs) = (thread.usage, thread.allocationCount)
+    guard let after = thread.snapshot() else { throw SocketFanOutError(description: "the shard does not answer") }
+    let time = ProcessorTime(
+      total: after.processorTime - before.processorTime, user: usage.user - usageBefore.user, system: usage.system - usageBefore.system)
+    let packets = Int(after.traffic.packetsOut - before.traffic.packetsOut)
+    return (
+      ForwardingRound(packets: packets, time: time), mallocs - mallocsBefore, after.traffic.messagesOut - before.traffic.messagesOut
+    )
+  }
+
+  private func measureFloor(seconds: Double) -> ForwardingRound {
+    var time = ProcessorTime.zero
+    var packets = 0
+    while time.total.seconds < seconds {
+      let before = ProcessorTime.ofThisThread
+      packets += floor.run(frameCount: 4, socket: floorSocket)
+      time += ProcessorTime.ofThisThread - before
+      for position in watchers.indices { watchers[position].drain() }
+    }
+    return ForwardingRound(packets: packets, time: time)
+  }
+
+  /// Feeds `framesPerSecond` frames for `seconds`, and times each at the watched subscribers.
+  private func measureLatency(framesPerSecond: Double, seconds: Double) -> LatencySummary {
+    keepConsent()
+    thread.barrier()
+    // Three busy threads would wait for one another where there are two processors.
+    receivers.pause()
+    defer { receivers.resume() }
+    var latencies = LatencyHistogram()
+    for position in watchers.indices {
+      watchers[position].drain()
+      watchers[position].restart()
+    }
+    var stamps: [Instant] = []
+    stamps.reserveCapacity(Int(framesPerSecond * seconds) + 16)
+    let interval = TimeDelta.seconds(1 / framesPerSecond)
+    let end = MonotonicClock.now + .seconds(seconds)
+    var due = MonotonicClock.now
+    while true {
+      let now = MonotonicClock.now
+      if now >= due, now < end {
+        stamps.append(now)
+        sendFrame()
+        due = due + interval
+        // A feeder that was held up does not send a burst nobody asked for.
+        if due < now { due = now + interval }
+      }
+      if now > end + .milliseconds(100) { break }
+      for position in watchers.indices { watchers[position].drain(stamps, into: &latencies) }
+    }
+    return LatencySummary(latencies)
+  }
+
+  /// Everything `fanout` says.
+  func run(seconds: Double, rounds: Int, latencyLoad: Double) throws -> FanOutReport {
+    // Every table and history reaches its final size, and every kind of report is sent once.
+    saturate(for: .seconds(2.5))
+    _ = floor.run(frameCount: 4, socket: floorSocket)
+    var engineRounds: [ForwardingRound] = []
+    var floorRounds: [ForwardingRound] = []
+    var mallocs: Int64 = 0
+    var messages: UInt64 = 0
+    for _ in 0..<rounds {
+      let measured = try measureEngine(seconds: seconds)
+      engineRounds.append(measured.round)
+      mallocs += measured.mallocs
+      messages += measured.messages
+      floorRounds.append(measureFloor(seconds: seconds))
+    }
+    let packets = engineRounds.reduce(0) { $0 + $1.packets }
+    let rate = median(engineRounds.map(\.packetsPerProcessorSecond))
+    let framesPerSecond = rate * latencyLoad / Double(shape.forwardedPerFrame * shape.publishers)
+    let latency = latencyLoad > 0 ? measureLatency(framesPerSecond: framesPerSecond, seconds: max(1, seconds)) : nil
+    let isCounting = enfilade_allocation_counting() != 0
+    var report = FanOutReport(
+      path: "over loopback", protector: protectorName, profile: profile.standardName, shape: shape, levelling: levelsRuns,
+      segmentation: settings.segmentsSend, receivers: settings.receivers.rawValue,
+      sealedPacketBytes: shape.packetBytes - SealedFrames.headerByteCount + 12 + profile.rtpOverheadByteCount,
+      packetsPerMessage: Double(packets) / Double(messages), engine: engineRounds, floor: floorRounds, packetsPerProcessorSecond: 0,
+      floorPacketsPerProcessorSecond: 0, ratioToFloor: 0, systemShare: 0, addedLatency: latency,
+      latencyIs: "publisher's send to subscriber's receive, at \(Int(latencyLoad * 100)) % load", memoryBytesPerSubscriber: nil,
+      mallocsPerPacket: isCounting ? Double(mallocs) / Double(packets) : nil, mallocs: isCounting ? mallocs : nil)
+    report.summarize()
+    return report
+  }
+}
