@@ -18,6 +18,8 @@ package struct Encoding: ~Copyable {
   private var newestFrame = Int64.min
   private var newestTimestamp: RTPTimestamp?
   package private(set) var lastPacketAt: Instant?
+  /// The newest key picture and what followed, for joiners.
+  package private(set) var keyframeSpan: KeyframeSpan?
   /// What added to a timestamp of this encoding gives the publication's common time, in ticks modulo 2³²; see ``EncodingTimeline``.
   package var timelineOffset: UInt32?
 
@@ -62,6 +64,10 @@ package struct Encoding: ~Copyable {
       isFirst = true
     }
     if newestTimestamp.map({ timestamp.distance(from: $0) > 0 }) ?? true { newestTimestamp = timestamp }
+    if frame.flags.contains(.startsKeyPicture), keyframeSpan.map({ sequence > $0.start }) ?? true {
+      keyframeSpan = KeyframeSpan(start: sequence, startedAt: now, byteCount: 0)
+    }
+    if let span = keyframeSpan, sequence >= span.start { keyframeSpan?.byteCount += Int64(payload.byteCount) }
     let hasNewRates = meter.handle(frame, byteCount: payload.byteCount, isFirstOfFrame: isFirst, at: now)
     if frame.flags.contains(.startsKeyPicture) { readSize(payload, frame) }
     if known.epoch != reader.epoch { meter.forgetMemberships() }
