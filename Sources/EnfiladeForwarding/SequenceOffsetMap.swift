@@ -1,86 +1,127 @@
 // Which output number an input number has: contiguous over what is forwarded, while gaps of real loss stay (RFC 3550 §5.1, RFC 7667 §3.7).
 
-public import EnfiladeWire
+package import EnfiladeWire
 
-/// The last few changes of one stream's offset from input to output sequence numbers. A packet that comes late is numbered by the offset
-/// that was valid at its place; one from before everything remembered has no number any more.
-@usableFromInline package struct SequenceOffsetMap: Sendable {
-  /// How many changes are remembered. A change is a swallowed packet or a new source; late packets are rarely older than a few.
-  @usableFromInline package static let capacity = 16
+/// What became of each of the last ``capacity`` input numbers of one source, two bits for each. A number's output is the newest offset plus
+/// the numbers left out since, so late packets cost a count of bits, and those in order an addition.
+package struct SequenceOffsetMap: Sendable {
+  /// As many as a history holds: what can be repaired can be numbered.
+  @usableFromInline package static let capacity = 512
 
-  @usableFromInline package struct Segment: Sendable {
-    @usableFromInline package var firstInput: Int64
-    @usableFromInline package var offset: Int64
-    @usableFromInline package var isDropped: Bool
-
-    @usableFromInline init(firstInput: Int64, offset: Int64, isDropped: Bool) {
-      self.firstInput = firstInput
-      self.offset = offset
-      self.isDropped = isDropped
-    }
+  /// What happens to a number that is left out.
+  package enum Omission: Hashable, Sendable {
+    /// What follows closes up.
+    case closed
+    /// It comes late, and those behind it have their numbers: this one stays empty unless something is sent there.
+    case hole(ExtendedSequenceNumber)
+    /// It was dealt with before, or is older than what is remembered.
+    case settled
   }
 
-  /// The segment that is open now, apart from the others: nearly every packet is numbered by it, and a look into an inline array copies all of it.
-  @usableFromInline package var newest: Segment
-  /// The segments before it stand at `0..<count - 1`, oldest first.
-  @usableFromInline package var older: InlineArray<15, Segment>
-  /// Segments in all.
-  @usableFromInline package var count: Int
+  /// By the low bits of the number: left out while it was the newest, so that what follows closed up.
+  @usableFromInline var omitted: InlineArray<8, UInt64>
+  /// By the low bits of the number: forwarded or left out.
+  @usableFromInline var settled: InlineArray<8, UInt64>
+  @usableFromInline var first: Int64
+  @usableFromInline var newest: Int64
+  /// Output minus input behind ``newest``.
+  @usableFromInline var offset: Int64
+  @usableFromInline var isOpen: Bool
 
-  @usableFromInline package init() {
-    newest = Segment(firstInput: .max, offset: 0, isDropped: true)
-    older = InlineArray(repeating: Segment(firstInput: 0, offset: 0, isDropped: true))
-    count = 0
+  package init() {
+    omitted = InlineArray(repeating: 0)
+    settled = InlineArray(repeating: 0)
+    first = 0
+    newest = -1
+    offset = 0
+    isOpen = false
   }
 
   /// Forgets all, and numbers `input` and what follows it as `output` and what follows that.
-  @usableFromInline package mutating func restart(input: ExtendedSequenceNumber, output: ExtendedSequenceNumber) {
-    count = 0
-    append(Segment(firstInput: input.rawValue, offset: output.rawValue &- input.rawValue, isDropped: false))
+  package mutating func restart(input: ExtendedSequenceNumber, output: ExtendedSequenceNumber) {
+    self = SequenceOffsetMap()
+    first = input.rawValue
+    newest = first &- 1
+    offset = output.rawValue &- first
+    isOpen = true
   }
 
-  /// The output number of `input`, or `nil` if it was dropped or is older than what is remembered.
-  /// It changes nothing; it is mutating because only then is the map looked at where it lies, and not copied first.
-  @inlinable @inline(__always)
-  package mutating func output(for input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
-    guard input.rawValue >= newest.firstInput else { return outputOfOlder(input) }
-    return newest.isDropped ? nil : ExtendedSequenceNumber(input.rawValue &+ newest.offset)
+  /// The output number of `input`, or `nil` if it was left out or is older than what is remembered.
+  @inlinable package func output(for input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
+    let number = input.rawValue
+    guard isOpen, number >= first else { return nil }
+    if number > newest { return ExtendedSequenceNumber(number &+ offset) }
+    guard newest &- number < Int64(Self.capacity), !isSet(omitted, number) else { return nil }
+    return ExtendedSequenceNumber(number &+ offset &+ omittedCount(after: number))
   }
 
-  /// The same for a packet that comes late.
-  @usableFromInline mutating func outputOfOlder(_ input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
-    var index = count - 2
-    while index >= 0 {
-      let segment = older[index]
-      if input.rawValue >= segment.firstInput {
-        return segment.isDropped ? nil : ExtendedSequenceNumber(input.rawValue &+ segment.offset)
+  /// The output number of `input`, which is forwarded now; `nil` as above, and for one that was dealt with before.
+  @inlinable package mutating func place(_ input: ExtendedSequenceNumber) -> ExtendedSequenceNumber? {
+    let number = input.rawValue
+    guard isOpen, number >= first else { return nil }
+    if number > newest {
+      advance(to: number)
+      set(&settled, number)
+      return ExtendedSequenceNumber(number &+ offset)
+    }
+    guard newest &- number < Int64(Self.capacity), !isSet(settled, number) else { return nil }
+    set(&settled, number)
+    return ExtendedSequenceNumber(number &+ offset &+ omittedCount(after: number))
+  }
+
+  /// Leaves `input` out. When it is the newest, what follows closes up.
+  @discardableResult
+  @inlinable package mutating func drop(_ input: ExtendedSequenceNumber) -> Omission {
+    let number = input.rawValue
+    guard isOpen, number >= first else { return .settled }
+    if number > newest {
+      advance(to: number)
+      set(&settled, number)
+      set(&omitted, number)
+      offset &-= 1
+      return .closed
+    }
+    guard newest &- number < Int64(Self.capacity), !isSet(settled, number) else { return .settled }
+    set(&settled, number)
+    return .hole(ExtendedSequenceNumber(number &+ offset &+ omittedCount(after: number)))
+  }
+
+  // MARK: -
+
+  /// Makes `number` the newest; what was skipped is unknown.
+  @inlinable mutating func advance(to number: Int64) {
+    if number &- newest >= Int64(Self.capacity) {
+      omitted = InlineArray(repeating: 0)
+      settled = InlineArray(repeating: 0)
+    } else {
+      var passed = newest &+ 1
+      while passed <= number {
+        let word = Self.word(passed)
+        let keep = ~Self.bit(passed)
+        omitted[word] &= keep
+        settled[word] &= keep
+        passed &+= 1
       }
-      index -= 1
     }
-    return nil
+    newest = number
   }
 
-  /// Leaves out `input`, which must be newer than every number forwarded or left out so far: what follows closes up.
-  @usableFromInline package mutating func drop(_ input: ExtendedSequenceNumber) {
-    guard count > 0 else { return }
-    if !newest.isDropped, count >= 2, newest.firstInput == input.rawValue, older[count - 2].isDropped {
-      // The run of dropped packets goes on: the open segment behind it starts one later.
-      newest.firstInput &+= 1
-      newest.offset &-= 1
-      return
+  /// How many of the numbers behind `number`, up to the newest, were left out.
+  @inlinable func omittedCount(after number: Int64) -> Int64 {
+    var count = 0
+    var position = number &+ 1
+    while position <= newest {
+      let low = position & 63
+      let width = min(64 &- low, newest &- position &+ 1)
+      let bits = omitted[Self.word(position)] >> UInt64(low)
+      count &+= (width == 64 ? bits : bits & ((1 << UInt64(width)) &- 1)).nonzeroBitCount
+      position &+= width
     }
-    let offset = newest.offset
-    append(Segment(firstInput: input.rawValue, offset: 0, isDropped: true))
-    append(Segment(firstInput: input.rawValue &+ 1, offset: offset &- 1, isDropped: false))
+    return Int64(count)
   }
 
-  private mutating func append(_ segment: Segment) {
-    if count == Self.capacity {
-      for index in 1..<count - 1 { older[index - 1] = older[index] }
-      count -= 1
-    }
-    if count > 0 { older[count - 1] = newest }
-    newest = segment
-    count += 1
-  }
+  @inlinable static func word(_ number: Int64) -> Int { Int(truncatingIfNeeded: number >> 6) & 7 }
+  @inlinable static func bit(_ number: Int64) -> UInt64 { 1 << UInt64(number & 63) }
+  @inlinable func isSet(_ bits: InlineArray<8, UInt64>, _ number: Int64) -> Bool { bits[Self.word(number)] & Self.bit(number) != 0 }
+  @inlinable func set(_ bits: inout InlineArray<8, UInt64>, _ number: Int64) { bits[Self.word(number)] |= Self.bit(number) }
 }

@@ -1,14 +1,15 @@
-// One subscriber's view of a stream: our SSRC, our sequence numbers, our timestamps, across every change of what is behind it
+// One subscriber's view of a stream: our sequence numbers, our timestamps, our picture ids, across every change of what is behind it
 // (RFC 7667 §3.7; RFC 3550 §5.1).
 
-public import EnfiladeWire
+package import EnfiladeWire
 
-/// Numbers one outgoing stream. Wide inside; the header writer narrows.
-@usableFromInline package struct StreamRewriter: Sendable {
+/// Numbers one outgoing stream. Wide inside; the header writer narrows. A *stretch* is what comes from one source: within it every counter is
+/// moved by an amount of its own, and the next stretch goes on where it ended.
+package struct StreamRewriter: Sendable {
   /// Where a packet goes in the outgoing stream.
-  @usableFromInline package struct Placement: Sendable {
-    @usableFromInline package var sequence: ExtendedSequenceNumber
-    @usableFromInline package var timestamp: RTPTimestamp
+  package struct Placement: Sendable {
+    package var sequence: ExtendedSequenceNumber
+    package var timestamp: RTPTimestamp
 
     @inlinable package init(sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
       self.sequence = sequence
@@ -16,65 +17,142 @@ public import EnfiladeWire
     }
   }
 
-  @usableFromInline package var offsets = SequenceOffsetMap()
-  /// Output minus input timestamp, modulo 2³².
-  @usableFromInline package private(set) var timestampOffset: UInt32 = 0
-  @usableFromInline package var newestInput = ExtendedSequenceNumber(.min)
-  @usableFromInline package var newestOutput: ExtendedSequenceNumber
-  @usableFromInline package var newestTimestamp: RTPTimestamp
-  @usableFromInline package var newestAt = Instant.zero
-  @usableFromInline package var hasOutput = false
+  /// The numbering of one source.
+  package struct Stretch: Sendable {
+    package var sequences = SequenceOffsetMap()
+    /// Output minus input timestamp, modulo 2³²; the skew is in it.
+    package var timestampOffset: UInt32 = 0
+    /// How far timestamps were moved ahead so that time does not go back, in ticks.
+    package var skew: UInt32 = 0
+    /// Output minus input, behind the newest frame.
+    package var pictureOffset: Int64 = 0
+    package var frameOffset: Int64 = 0
+    /// Modulo 256 and 32, as the counters themselves.
+    package var tl0Offset: UInt8 = 0
+    package var keyIndexOffset: UInt8 = 0
+    package var newestInput = ExtendedSequenceNumber(.min)
+
+    package init() {}
+  }
+
+  package internal(set) var current = Stretch()
+  /// The one before: its last packets may still be on their way.
+  package internal(set) var previous = Stretch()
+  package internal(set) var newestOutput: ExtendedSequenceNumber
+  package internal(set) var newestTimestamp: RTPTimestamp
+  package internal(set) var newestAt = Instant.zero
+  package internal(set) var hasOutput = false
+  var newestPicture: Int64
+  var newestFrame: Int64
+  var newestTL0: UInt8
+  var newestKeyIndex: UInt8
 
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random by RFC 3550 §5.1; below 2¹⁵ so that a receiver's rollover counter starts with ours.
-  ///   - firstTimestamp: the timestamp of the first packet.
-  @usableFromInline package init(firstSequence: UInt16, firstTimestamp: UInt32) {
+  ///   - firstTimestamp: the timestamp of the first packet; the first picture id and frame number come from it too.
+  package init(firstSequence: UInt16, firstTimestamp: UInt32) {
     newestOutput = ExtendedSequenceNumber(Int64(firstSequence & 0x7FFF)) - 1
     newestTimestamp = RTPTimestamp(firstTimestamp)
+    newestPicture = Int64(firstTimestamp & 0x3FFF)
+    newestFrame = Int64(firstTimestamp >> 14 & 0x3FFF)
+    newestTL0 = UInt8(truncatingIfNeeded: firstTimestamp >> 8)
+    newestKeyIndex = UInt8(truncatingIfNeeded: firstTimestamp >> 3) & 0x1F
   }
+
+  /// The newest input of the current stretch.
+  package var newestInput: ExtendedSequenceNumber { current.newestInput }
+
+  // MARK: Beginning a stretch
 
   /// From `input` on, packets come from another source (or from the same one after a pause): numbers go on without a gap, and time goes on as
   /// much as it went on outside.
   ///
   /// - Parameter clockRate: ticks per second of the new source's clock.
-  @usableFromInline package mutating func switchSource(
-    at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant
-  ) {
-    offsets.restart(input: input, output: newestOutput + 1)
-    newestInput = input - 1
-    if hasOutput {
-      let elapsed = max(1, (now - newestAt).microseconds &* Int64(clockRate) / 1_000_000)
-      timestampOffset = newestTimestamp.rawValue &+ UInt32(truncatingIfNeeded: elapsed) &- timestamp.rawValue
-    } else {
-      timestampOffset = newestTimestamp.rawValue &- timestamp.rawValue
-    }
+  package mutating func switchSource(at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant) {
+    beginStretch(at: input, timestampOffset: arrivalOffset(of: timestamp, clockRate: clockRate, now: now), skew: 0)
   }
 
-  /// Where an input packet goes, or `nil` if it is older than the switch to this source, or was left out before.
-  @inlinable package mutating func place(_ input: ExtendedSequenceNumber, timestamp: RTPTimestamp, now: Instant) -> Placement? {
-    guard let output = offsets.output(for: input) else { return nil }
-    let placed = RTPTimestamp(timestamp.rawValue &+ timestampOffset)
+  /// The timestamp offset that makes time go on as much as it went on here between the newest packet and now.
+  package func arrivalOffset(of timestamp: RTPTimestamp, clockRate: Int, now: Instant) -> UInt32 {
+    guard hasOutput else { return newestTimestamp.rawValue &- timestamp.rawValue }
+    let elapsed = max(1, (now - newestAt).microseconds &* Int64(clockRate) / 1_000_000)
+    return newestTimestamp.rawValue &+ UInt32(truncatingIfNeeded: elapsed) &- timestamp.rawValue
+  }
+
+  /// From `input` on, packets come from another source, moved in time by this much.
+  mutating func beginStretch(at input: ExtendedSequenceNumber, timestampOffset: UInt32, skew: UInt32) {
+    previous = current
+    current = Stretch()
+    current.sequences.restart(input: input, output: newestOutput + 1)
+    current.newestInput = input - 1
+    current.timestampOffset = timestampOffset
+    current.skew = skew
+  }
+
+  /// As ``beginStretch(at:timestampOffset:skew:)``, where the current stretch has had no packet and is no more than a mark of the end.
+  mutating func restartStretch(at input: ExtendedSequenceNumber, timestampOffset: UInt32, skew: UInt32) {
+    let before = previous
+    beginStretch(at: input, timestampOffset: timestampOffset, skew: skew)
+    previous = before
+  }
+
+  // MARK: Numbering
+
+  /// Where an input packet goes, or `nil` if it is older than the switch to this source, was left out before, or was placed before.
+  package mutating func place(_ input: ExtendedSequenceNumber, timestamp: RTPTimestamp, now: Instant) -> Placement? {
+    guard let output = current.sequences.place(input) else { return nil }
+    let placed = RTPTimestamp(timestamp.rawValue &+ current.timestampOffset)
     // A late packet may still have the highest number, when what came after it was left out.
     if output > newestOutput { newestOutput = output }
-    if input > newestInput {
-      newestInput = input
-      newestTimestamp = placed
+    if input > current.newestInput {
+      current.newestInput = input
+      // Encoders that reorder frames give a later packet an earlier time.
+      if !hasOutput || placed.distance(from: newestTimestamp) > 0 { newestTimestamp = placed }
       newestAt = now
       hasOutput = true
     }
     return Placement(sequence: output, timestamp: placed)
   }
 
+  /// Where a late packet of the stretch before goes. Nothing new begins there.
+  mutating func placeInPrevious(_ input: ExtendedSequenceNumber, timestamp: RTPTimestamp) -> Placement? {
+    guard input <= previous.newestInput, let output = previous.sequences.place(input) else { return nil }
+    return Placement(sequence: output, timestamp: RTPTimestamp(timestamp.rawValue &+ previous.timestampOffset))
+  }
+
   /// Leaves an input packet out of the stream. A packet that comes late keeps its hole: its successors have already been numbered.
-  @usableFromInline package mutating func leaveOut(_ input: ExtendedSequenceNumber) {
-    guard input > newestInput else { return }
+  @discardableResult
+  package mutating func leaveOut(_ input: ExtendedSequenceNumber) -> SequenceOffsetMap.Omission {
     // Anything lost between keeps its number, so that the subscriber asks for it.
-    offsets.drop(input)
-    newestInput = input
+    let omission = current.sequences.drop(input)
+    if omission == .closed { current.newestInput = input }
+    return omission
+  }
+
+  mutating func leaveOutOfPrevious(_ input: ExtendedSequenceNumber) -> SequenceOffsetMap.Omission {
+    input <= previous.newestInput ? previous.sequences.drop(input) : .settled
   }
 
   /// The outgoing timestamp of a source timestamp, for sender reports.
-  @inlinable package func outgoingTimestamp(of source: RTPTimestamp) -> RTPTimestamp {
-    RTPTimestamp(source.rawValue &+ timestampOffset)
+  package func outgoingTimestamp(of source: RTPTimestamp) -> RTPTimestamp {
+    RTPTimestamp(source.rawValue &+ current.timestampOffset)
+  }
+
+  // MARK: Pictures
+
+  /// Counters inside the payload go on from here, whatever they are at the source.
+  mutating func alignPictures(with frame: FrameInfo) {
+    current.pictureOffset = newestPicture &+ 1 &- frame.picture
+    current.frameOffset = newestFrame &+ 1 &- frame.number
+    current.tl0Offset = newestTL0 &+ 1 &- frame.tl0PictureIndex
+    current.keyIndexOffset = (newestKeyIndex &+ 1 &- frame.keyIndex) & 0x1F
+  }
+
+  /// The newest frame of the stretch goes out: what comes after it goes on from there.
+  mutating func noteNewest(_ frame: FrameInfo) {
+    newestPicture = max(newestPicture, frame.picture &+ current.pictureOffset)
+    newestFrame = max(newestFrame, frame.number &+ current.frameOffset)
+    newestTL0 = frame.tl0PictureIndex &+ current.tl0Offset
+    newestKeyIndex = (frame.keyIndex &+ current.keyIndexOffset) & 0x1F
   }
 }

@@ -37,6 +37,32 @@ package struct BitReader: ~Escapable {
     return UInt32(truncatingIfNeeded: value)
   }
 
+  /// Goes past `count` bits without looking at them.
+  @_lifetime(self: copy self)
+  package mutating func skip(_ count: Int) {
+    precondition(count >= 0)
+    guard !overran, count <= remainingBitCount else {
+      overran = true
+      return
+    }
+    bitOffset += count
+  }
+
+  /// `ue(v)` of ITU-T H.264 §9.1, at most 31 bits; more counts as the end.
+  @_lifetime(self: copy self)
+  package mutating func readExponentialGolomb() -> UInt32 {
+    var zeros = 0
+    while !overran, !readBit() {
+      zeros += 1
+      guard zeros < 32 else {
+        overran = true
+        return 0
+      }
+    }
+    guard !overran else { return 0 }
+    return UInt32(truncatingIfNeeded: UInt64(1) << UInt64(zeros) - 1) &+ readBits(zeros)
+  }
+
   /// One of `limit` values in the fewest bits: `ns(n)` of the AV1 specification, §4.10.7. `limit` is at least 1.
   @_lifetime(self: copy self)
   package mutating func readNonSymmetric(_ limit: UInt32) -> UInt32 {

@@ -26,6 +26,9 @@ package struct VP9Descriptor: Hashable, Sendable {
   /// D: refers to the spatial layer below.
   package var isInterLayerPredicted: Bool
   package var tl0PictureIndex: UInt8?
+  /// P_DIFF: how many pictures back each reference is, in flexible mode; as many as ``referenceCount``.
+  package var pictureDifferences: SIMD4<UInt8>
+  package var referenceCount: UInt8
   package var scalabilityStructure: VP9ScalabilityStructure?
   /// Where the picture id stands in the payload, or zero.
   package var pictureIDOffset: UInt8
@@ -51,6 +54,8 @@ package struct VP9Descriptor: Hashable, Sendable {
     isInterLayerPredicted = false
     pictureIDOffset = 0
     tl0PictureIndexOffset = 0
+    pictureDifferences = .zero
+    referenceCount = 0
     byteCount = 0
     var offset = 1
     if first & 0x80 != 0 {
@@ -86,7 +91,10 @@ package struct VP9Descriptor: Hashable, Sendable {
       // At most three references; the last bit of each says whether another follows.
       for reference in 0..<3 {
         guard offset < payload.byteCount else { return nil }
-        let hasMore = payload.loadUInt8(at: offset) & 1 != 0
+        let byte = payload.loadUInt8(at: offset)
+        let hasMore = byte & 1 != 0
+        pictureDifferences[reference] = byte >> 1
+        referenceCount += 1
         offset += 1
         if !hasMore { break }
         if reference == 2 { return nil }
@@ -101,7 +109,17 @@ package struct VP9Descriptor: Hashable, Sendable {
   }
 }
 
-/// What the layers of the stream are (RFC 9628 §4.2.1). The pictures of the group are checked and skipped.
+/// One picture of a group: its layer, and how far back it refers (RFC 9628 §4.2.1).
+package struct VP9GroupPicture: Hashable, Sendable {
+  package var temporalID: UInt8 = 0
+  /// U.
+  package var isSwitchingUpPoint = false
+  /// As many of ``pictureDifferences`` count.
+  package var referenceCount: UInt8 = 0
+  package var pictureDifferences: SIMD4<UInt8> = .zero
+}
+
+/// What the layers of the stream are (RFC 9628 §4.2.1).
 package struct VP9ScalabilityStructure: Hashable, Sendable {
   /// 1…8.
   package var spatialLayerCount: UInt8
@@ -111,6 +129,32 @@ package struct VP9ScalabilityStructure: Hashable, Sendable {
   package var hasResolutions: Bool
   /// The number of pictures in the group, or `nil` when none was described.
   package var groupPictureCount: UInt8?
+  /// The first pictures of the group.
+  private var pictures: InlineArray<16, VP9GroupPicture>
+
+  /// Groups that are longer than this are not kept: encoders in use repeat after eight pictures at most.
+  package static let maximumKeptPictureCount = 16
+
+  /// The group's picture at `index`, when the whole group is known.
+  package func picture(_ index: Int) -> VP9GroupPicture? {
+    guard let count = groupPictureCount, Int(count) <= Self.maximumKeptPictureCount, index >= 0, index < Int(count) else { return nil }
+    return pictures[index]
+  }
+
+  package static func == (a: Self, b: Self) -> Bool {
+    guard a.spatialLayerCount == b.spatialLayerCount, a.widths == b.widths, a.heights == b.heights,
+      a.hasResolutions == b.hasResolutions, a.groupPictureCount == b.groupPictureCount
+    else { return false }
+    for index in 0..<maximumKeptPictureCount where a.pictures[index] != b.pictures[index] { return false }
+    return true
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(spatialLayerCount)
+    hasher.combine(widths)
+    hasher.combine(heights)
+    hasher.combine(groupPictureCount)
+  }
 
   init?(_ payload: RawSpan, at offset: inout Int) {
     guard offset < payload.byteCount else { return nil }
@@ -120,6 +164,7 @@ package struct VP9ScalabilityStructure: Hashable, Sendable {
     hasResolutions = first & 0x10 != 0
     widths = .zero
     heights = .zero
+    pictures = InlineArray(repeating: VP9GroupPicture())
     if hasResolutions {
       guard offset + 4 * Int(spatialLayerCount) <= payload.byteCount else { return nil }
       for layer in 0..<Int(spatialLayerCount) {
@@ -133,11 +178,20 @@ package struct VP9ScalabilityStructure: Hashable, Sendable {
       let count = payload.loadUInt8(at: offset)
       offset += 1
       groupPictureCount = count
-      for _ in 0..<count {
+      for index in 0..<Int(count) {
         guard offset < payload.byteCount else { return nil }
-        let references = Int(payload.loadUInt8(at: offset) >> 2 & 3)
+        let byte = payload.loadUInt8(at: offset)
+        let references = Int(byte >> 2 & 3)
+        guard offset + 1 + references <= payload.byteCount else { return nil }
+        if index < Self.maximumKeptPictureCount {
+          pictures[index].temporalID = byte >> 5
+          pictures[index].isSwitchingUpPoint = byte & 0x10 != 0
+          pictures[index].referenceCount = UInt8(truncatingIfNeeded: references)
+          for reference in 0..<references {
+            pictures[index].pictureDifferences[reference] = payload.loadUInt8(at: offset + 1 + reference)
+          }
+        }
         offset += 1 + references
-        guard offset <= payload.byteCount else { return nil }
       }
     }
   }

@@ -1,0 +1,140 @@
+// One outgoing stream: which packets go, under which numbers, and why (RFC 7667 §3.7, Topo-SFM).
+
+package import EnfiladeWire
+
+/// Chooses layers, moves between them where a decoder survives it, and numbers what goes out.
+///
+///                     ┌───────────── key picture of the chosen encoding ──────────────┐
+///                     ▼                                                               │
+///     idle ──key picture──▶ forwarding ──another layer of the same structure──▶ forwarding
+///      ▲                        │
+///      └──paused, rebound───────┘
+///
+/// A layer of the same structure is entered upwards at a frame that its decode target calls a switch and whose references went out; and left
+/// downwards where everything the lower target needs went out. All else takes a key picture, for which ``pollKeyframeWish(at:)`` asks.
+package struct Forwarder: Sendable {
+  package internal(set) var selector: LayerSelector
+  package internal(set) var rewriter: StreamRewriter
+  package internal(set) var log = DecisionLog()
+  /// What is chosen; what is sent follows it at the next good frame.
+  package internal(set) var wanted: LayerCatalog.Candidate?
+  package internal(set) var reason = LayerReason.senderStopped
+  /// The source that is sent, by ``Encoding/serial``; zero for none.
+  package internal(set) var serial: UInt32 = 0
+  package internal(set) var encoding: UInt8 = 0
+  var previousSerial: UInt32 = 0
+  var points = OperatingPointHistory(.only, from: .min)
+  var previousPoints = OperatingPointHistory(.only, from: .min)
+  var ledger = FrameLedger()
+  var previousLedger = FrameLedger()
+  var acceptableEncodings: UInt8 = .max
+  /// What added to the publication's common time gives ours; unknown until the source's place in it is known.
+  var timelineBase: UInt32?
+  var timestampRefusals = 0
+  /// The timestamp of the newest frame, at the source: where another begins, a picture begins.
+  var newestInputTimestamp = RTPTimestamp(0)
+  /// The frame whose first packet tells the receiver which decode targets it gets.
+  var announcingFrame = Int64.min
+  /// A frame that others need could not go out.
+  var isBroken = false
+  /// The chosen layer cannot be reached without a key picture.
+  var needsKeyPicture = false
+  var wish: (encoding: UInt8, at: Instant)?
+
+  /// - Parameters:
+  ///   - firstSequence: the number of the first packet, random; its low 15 bits count.
+  ///   - firstTimestamp: the first timestamp, random; picture ids begin at random with it.
+  package init(firstSequence: UInt16, firstTimestamp: UInt32, target: LayerTarget = LayerTarget()) {
+    selector = LayerSelector(target: target)
+    rewriter = StreamRewriter(firstSequence: firstSequence, firstTimestamp: firstTimestamp)
+  }
+
+  // MARK: Look
+
+  package var target: LayerTarget { selector.target }
+  /// The layer that is sent, when one is.
+  package var point: OperatingPoint? { serial == 0 ? nil : points.current }
+  /// Which encodings this subscriber needs its publisher to send, one bit each.
+  package var demandedEncodings: UInt8 {
+    var mask: UInt8 = 0
+    if let wanted { mask |= 1 << wanted.encoding }
+    if serial != 0, wanted != nil { mask |= 1 << encoding }
+    return mask
+  }
+
+  // MARK: Verbs
+
+  /// The subscriber wants, or may have, something else. ``choose(from:at:)`` makes it so.
+  package mutating func setTarget(_ target: LayerTarget) { selector.target = target }
+
+  /// Whether the subscriber takes the publication's format at all.
+  package mutating func setCodecAccepted(_ isAccepted: Bool) { selector.isCodecAccepted = isAccepted }
+
+  /// Chooses anew, among what there is now.
+  package mutating func choose(from catalog: borrowing LayerCatalog, at now: Instant) {
+    let choice = selector.choose(from: catalog, at: now)
+    // An encoding that fell silent for a moment goes on where it was; only a wish to stop ends a stretch.
+    if choice.candidate == nil, choice.reason != .senderStopped { stop(choice.reason, at: now) }
+    acceptableEncodings = choice.acceptableEncodings
+    let isSame =
+      wanted?.encoding == choice.candidate?.encoding && wanted?.layer.spatialID == choice.candidate?.layer.spatialID
+      && wanted?.layer.temporalID == choice.candidate?.layer.temporalID
+    if !isSame || reason != choice.reason {
+      let layer = choice.candidate?.layer ?? Layer()
+      log.append(
+        DecisionLog.Entry(
+          at: now, kind: choice.candidate == nil ? .stopped : .wanted, reason: choice.reason, encoding: choice.candidate?.encoding ?? 0,
+          spatialID: layer.spatialID, temporalID: layer.temporalID))
+    }
+    if !isSame {
+      needsKeyPicture = false
+      wish = nil
+    }
+    wanted = choice.candidate
+    reason = choice.reason
+  }
+
+  /// The stream is bound to another publication: nothing is known of it, and its first picture is a key picture.
+  package mutating func rebind(at now: Instant) {
+    stop(.waitingForKeyframe, at: now)
+    wanted = nil
+    reason = .senderStopped
+    wish = nil
+    timelineBase = nil
+    acceptableEncodings = .max
+    selector = LayerSelector(target: selector.target)
+  }
+
+  /// The stretch ends; the next begins with a key picture.
+  mutating func stop(_ reason: LayerReason, at now: Instant) {
+    guard serial != 0 else { return }
+    previousSerial = serial
+    previousPoints = points
+    previousLedger = ledger
+    // What is still to come of it is placed as late packets of the stretch before.
+    rewriter.beginStretch(at: ExtendedSequenceNumber(.max), timestampOffset: rewriter.current.timestampOffset, skew: 0)
+    serial = 0
+    isBroken = false
+    needsKeyPicture = false
+    log.append(DecisionLog.Entry(at: now, kind: .stopped, reason: reason, encoding: encoding, spatialID: 0, temporalID: 0))
+  }
+
+  // MARK: Poll
+
+  /// The encoding whose key frame is awaited, once for each wish and again when it stays away; `nil` when there is nothing to ask.
+  package mutating func pollKeyframeWish(at now: Instant) -> UInt8? {
+    guard let wanted else { return nil }
+    let asked: UInt8
+    if serial == 0 || wanted.encoding != encoding {
+      asked = wanted.encoding
+    } else if isBroken || needsKeyPicture {
+      asked = encoding
+    } else {
+      wish = nil
+      return nil
+    }
+    if let wish, wish.encoding == asked, now - wish.at < Limits.keyframeWishInterval { return nil }
+    wish = (asked, now)
+    return asked
+  }
+}

@@ -1,0 +1,62 @@
+// Which decode target a subscriber is sent, and since when.
+
+/// One decode target of one structure.
+package struct OperatingPoint: Hashable, Sendable, BitwiseCopyable {
+  package var decodeTarget: UInt8
+  package var spatialID: UInt8
+  package var temporalID: UInt8
+  package var epoch: UInt8
+
+  package init(_ layer: Layer, epoch: UInt8) {
+    decodeTarget = layer.decodeTarget
+    spatialID = layer.spatialID
+    temporalID = layer.temporalID
+    self.epoch = epoch
+  }
+
+  /// A source of one layer.
+  package static var only: OperatingPoint { OperatingPoint(Layer(), epoch: 0) }
+}
+
+/// The last few points of one stretch: a frame that comes late is judged by the one that held at its place.
+package struct OperatingPointHistory: Sendable {
+  private struct Entry: Sendable {
+    var first: Int64
+    var point: OperatingPoint
+  }
+
+  private var entries: InlineArray<4, Entry>
+  private var count = 1
+
+  package init(_ point: OperatingPoint, from number: Int64) {
+    entries = InlineArray(repeating: Entry(first: number, point: point))
+  }
+
+  /// The point of the newest frames.
+  @inline(__always)
+  package var current: OperatingPoint { entries[count - 1].point }
+
+  /// The point that held for a frame; `nil` for one before all that is remembered.
+  package func point(at number: Int64) -> OperatingPoint? {
+    var index = count - 1
+    while index >= 0 {
+      if number >= entries[index].first { return entries[index].point }
+      index -= 1
+    }
+    return nil
+  }
+
+  /// From the frame `number` on, another point holds.
+  package mutating func change(to point: OperatingPoint, from number: Int64) {
+    if entries[count - 1].first == number {
+      entries[count - 1].point = point
+      return
+    }
+    if count == 4 {
+      for index in 1..<4 { entries[index - 1] = entries[index] }
+      count = 3
+    }
+    entries[count] = Entry(first: number, point: point)
+    count += 1
+  }
+}

@@ -1,0 +1,119 @@
+// What one subscriber's copy of a packet is, beside the shared bytes: enough to make it again, bit for bit.
+
+package import EnfiladeRTP
+public import EnfiladeWire
+
+/// Where a sent packet came from and which numbers it has, in 24 bytes. The first sending and every retransmission are made from this
+/// and the packet in the history, by the same functions, so they cannot differ.
+@usableFromInline
+package struct SentPacket: Hashable, Sendable, BitwiseCopyable {
+  /// The low half of the serial number of the source.
+  @usableFromInline package var generation: UInt16
+  /// The low 32 bits of the input number; ``PacketHistory/widen(_:)`` gives the rest.
+  @usableFromInline package var inputLow: UInt32
+  @usableFromInline package var timestamp: RTPTimestamp
+  /// The decode targets that are sent from here on, or zero to leave the descriptor's own word.
+  @usableFromInline package var activeDecodeTargets: UInt32
+  /// 15 bits, for VP8 and VP9.
+  @usableFromInline package var pictureID: UInt16
+  /// Of the dependency descriptor.
+  @usableFromInline package var frameNumber: UInt16
+  @usableFromInline package var tl0PictureIndex: UInt8
+  /// KEYIDX of VP8, or the number of decode targets less one; five bits.
+  @usableFromInline package var detail: UInt8
+  @usableFromInline package var flags: Flags
+
+  @usableFromInline
+  package struct Flags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    @usableFromInline package var rawValue: UInt8
+    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    @inlinable package static var marker: Flags { Flags(rawValue: 1) }
+    /// Stands where a packet was left out that others had left room for: padding without media.
+    @inlinable package static var isFiller: Flags { Flags(rawValue: 2) }
+    /// The payload descriptor has numbers of ours.
+    @inlinable package static var rewritesPicture: Flags { Flags(rawValue: 4) }
+    /// The dependency descriptor has numbers of ours; without this it is not to be sent.
+    @inlinable package static var rewritesDependency: Flags { Flags(rawValue: 8) }
+  }
+
+  @inlinable package init(generation: UInt16, input: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
+    self.generation = generation
+    inputLow = UInt32(truncatingIfNeeded: input.rawValue)
+    self.timestamp = timestamp
+    activeDecodeTargets = 0
+    pictureID = 0
+    frameNumber = 0
+    tl0PictureIndex = 0
+    detail = 0
+    flags = []
+  }
+
+  @inlinable package var marker: Bool { flags.contains(.marker) }
+  @inlinable package var isFiller: Bool { flags.contains(.isFiller) }
+
+  /// For a ``SequenceMap``'s places without a packet.
+  @inlinable package static var placeholder: SentPacket {
+    SentPacket(generation: 0, input: ExtendedSequenceNumber(0), timestamp: RTPTimestamp(0))
+  }
+
+  /// The beginning of the payload as this subscriber gets it; `nil` when it stays as it came.
+  package func payloadPatch(_ codec: Codec, payload: RawSpan) -> PayloadPatch? {
+    guard flags.contains(.rewritesPicture) else { return nil }
+    switch codec {
+    case .vp8: return .vp8(payload, pictureID: pictureID, tl0PictureIndex: tl0PictureIndex, keyIndex: detail)
+    case .vp9: return .vp9(payload, pictureID: pictureID, tl0PictureIndex: tl0PictureIndex)
+    default: return nil
+    }
+  }
+
+  /// Writes the dependency descriptor as this subscriber gets it.
+  ///
+  /// - Parameter source: the element of the packet in the history.
+  /// - Returns: its length, or `nil` when it is not to be sent, or does not fit ``dependencyDescriptorRoom(for:)`` bytes.
+  @_lifetime(destination: copy destination)
+  package func writeDependencyDescriptor(_ source: RawSpan, into destination: inout MutableRawSpan) -> Int? {
+    guard flags.contains(.rewritesDependency) else { return nil }
+    return DependencyDescriptor.rewrite(
+      source, frameNumber: frameNumber, activeDecodeTargets: activeDecodeTargets == 0 ? nil : activeDecodeTargets,
+      decodeTargetCount: Int(detail) + 1, into: &destination)
+  }
+
+  /// How many bytes ``writeDependencyDescriptor(_:into:)`` may need.
+  package static func dependencyDescriptorRoom(for source: RawSpan) -> Int { source.byteCount + DependencyDescriptor.maximumGrowth }
+}
+
+/// What a forwarder makes of one packet.
+@usableFromInline
+package enum ForwardVerdict: Sendable {
+  /// Send it, under this number.
+  case forward(ExtendedSequenceNumber, SentPacket)
+  /// Send padding under this number: the packet is not wanted, but came so late that its number is already missed.
+  case fill(ExtendedSequenceNumber, SentPacket)
+  case drop(ForwardDrop)
+}
+
+/// Why a packet does not go to a subscriber.
+@usableFromInline
+package enum ForwardDrop: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyable {
+  /// Padding alone: swallowed.
+  case padding
+  /// Of a layer that is not sent to this subscriber.
+  case layer
+  /// Refers to a frame that this subscriber was not sent.
+  case undecodable
+  /// Of another encoding than the one that is sent.
+  case otherEncoding
+  /// Nothing is sent before the next key picture.
+  case waitingForKeyframe
+  /// Counted by a structure other than the one that is sent.
+  case otherStructure
+  /// From before the stretch it belongs to, or older than what is remembered.
+  case tooOld
+  /// Dealt with before.
+  case duplicate
+  /// The subscription is paused, or nothing is to be had for it.
+  case notWanted
+  /// A key picture that would make time go back; a newer one is awaited.
+  case timestampBehind
+}
