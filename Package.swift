@@ -92,9 +92,8 @@ let package = Package(
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeIO",
-        "EnfiladeSRTP",
-        "EnfiladeWire", .product(name: "Logging", package: "swift-log"),
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP",
+        "EnfiladeIO", "EnfiladeSRTP", "EnfiladeWire", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: everywhere),
 
     // MARK: Tools of the test side

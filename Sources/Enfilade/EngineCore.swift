@@ -74,7 +74,7 @@ actor EngineCore {
     routes.withLock { routes in
       switch event {
       case .linkChanged(let link, _): return routes.links[link]?.room
-      case .mediaStarted(let key, _), .mediaEnded(let key): return routes.publications[key]
+      case .mediaStarted(let key, _), .mediaEnded(let key), .encodingsWanted(let key, _): return routes.publications[key]
       case .refused(let refusal):
         logger.error("A shard refused a command.", metadata: ["refusal": "\(refusal)"])
         return nil

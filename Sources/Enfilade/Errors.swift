@@ -30,6 +30,10 @@ public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     let name: String
     /// The room has been closed.
     public static let closed = Code(name: "closed")
+    /// The participant has left.
+    public static let left = Code(name: "left")
+    /// There is no such media section, or not one of that kind.
+    public static let unknownSection = Code(name: "unknownSection")
   }
 
   /// What kind of error it is, for a program.

@@ -14,6 +14,8 @@ struct Member {
     let key: PublicationKey
     let mid: String
     let kind: MediaKind
+    /// The names of its encodings (RFC 8851); empty when there is one.
+    var rids: [String] = []
     /// The codec of the first packet; `nil` before it.
     var codec: String?
     var isLive: Bool { codec != nil }

@@ -72,6 +72,14 @@ public final class Participant: Sendable {
     try await state.restartICE(fragment, of: id)
   }
 
+  /// Sets what is of use to it in one of its receiving sections; holds until it is set anew, whatever is shown there.
+  ///
+  /// - Parameter mid: a media section of its description that receives a picture.
+  /// - Throws: ``RoomError/Code/left``, or ``RoomError/Code/unknownSection`` when no picture is sent in that section.
+  public func setConstraint(_ constraint: VideoConstraint, mid: String) async throws(RoomError) {
+    try await state.setConstraint(constraint, mid: mid, of: id)
+  }
+
   /// What it offers now.
   public var publications: [Publication] { get async { await state.publications(of: id) } }
 

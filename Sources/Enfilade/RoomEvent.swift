@@ -31,6 +31,9 @@ public enum RoomEvent: Sendable {
   case slotChanged(subscriber: ParticipantID, mid: String, publication: Publication?)
   /// `subscriber` has too few receiving media sections for what it is to receive: it should offer again with so many more.
   case receiversWanted(subscriber: ParticipantID, audio: Int, video: Int)
+  /// Of the simulcast encodings that `publisher` offers in its media section `mid`, these are watched, by their RIDs. The others may be paused
+  /// (`RTCRtpEncodingParameters.active`) until they are named again; they should be back within a second.
+  case encodingsWanted(publisher: ParticipantID, mid: String, rids: [String])
   case connectionChanged(id: ParticipantID, state: ConnectionState)
   /// This many events were lost because they were not read in time.
   case dropped(count: Int)

@@ -1,6 +1,7 @@
 // The room's own mind: members, their sources and slots, and who receives whom. An actor; the packet path never waits for it.
 
 import EnfiladeEngine
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeRuntime
 import EnfiladeSDP
@@ -112,6 +113,18 @@ actor RoomState {
     return core.fragment(answering: fragment, credentials: local, port: members[index].shard.localAddress.port).text
   }
 
+  // MARK: Constraints
+
+  func setConstraint(_ constraint: VideoConstraint, mid: String, of id: ParticipantID) throws(RoomError) {
+    guard let member = members.first(where: { $0.id == id }) else {
+      throw RoomError(code: .left, reason: "the participant has left the room")
+    }
+    guard let slot = member.slots.first(where: { $0.mid == mid && $0.kind == .video }) else {
+      throw RoomError(code: .unknownSection, reason: "no picture is sent in the media section \(mid)")
+    }
+    member.shard.post(.setTarget(slot.key, LayerTarget(constraint)))
+  }
+
   // MARK: What the engine says
 
   func handle(_ event: EngineEvent) async {
@@ -119,6 +132,7 @@ actor RoomState {
     case .linkChanged(let link, let state): await handleLink(link, state)
     case .mediaStarted(let key, let format): start(key, codec: format.codec.encodingName)
     case .mediaEnded(let key): stop(key)
+    case .encodingsWanted(let key, let mask): announceDemand(key, mask)
     case .refused(let refusal):
       core.logger.error("The engine refused a command.", metadata: ["room": "\(name)", "refusal": "\(refusal)"])
     case .dropped: break
@@ -144,6 +158,14 @@ actor RoomState {
     guard !wasLive else { return }
     hub.send(.publicationStarted(members[index].publication(members[index].sources[position])))
     fillSlots()
+  }
+
+  private func announceDemand(_ key: PublicationKey, _ mask: UInt8) {
+    guard let (index, position) = locate(key) else { return }
+    let source = members[index].sources[position]
+    guard source.rids.count > 1 else { return }
+    let wanted = source.rids.indices.filter { mask >> UInt8($0) & 1 != 0 }.map { source.rids[$0] }
+    hub.send(.encodingsWanted(publisher: members[index].id, mid: source.mid, rids: wanted))
   }
 
   private func stop(_ key: PublicationKey) {

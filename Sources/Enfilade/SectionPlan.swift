@@ -1,6 +1,7 @@
 // What becomes of each media section of an offer: refused, taken in, sent through, or both.
 
 import EnfiladeEngine
+import EnfiladeForwarding
 import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeTransport
@@ -41,12 +42,14 @@ struct SectionPlan {
       var planned = Section(mid: mid, codecs: codecs, extensions: [], source: nil, slot: nil)
       planned.extensions = MediaNegotiation.extensions(section, receives: section.direction.sends, sends: section.direction.receives)
       if section.direction.sends {
-        if kind == .video { planned.encodings = Array(section.sendEncodings.prefix(PublicationState.encodingCapacity)) }
+        if kind == .video { planned.encodings = Array(section.sendEncodings.prefix(Limits.encodingCount)) }
         planned.source = sources.count
-        sources.append(
+        var source =
           member.sources.first { $0.mid == mid && $0.kind == kind }
-            ?? Member.Source(
-              key: PublicationKey(number: core.runtime.makeIdentifier(), shard: UInt8(member.shard.index)), mid: mid, kind: kind))
+          ?? Member.Source(
+            key: PublicationKey(number: core.runtime.makeIdentifier(), shard: UInt8(member.shard.index)), mid: mid, kind: kind)
+        source.rids = planned.encodings.map(\.rid)
+        sources.append(source)
         media.receive.append(receiveSection(section, planned, key: sources[sources.count - 1].key, kind: wireKind))
       }
       if section.direction.receives, member.policy != .nobody {

@@ -1,5 +1,6 @@
 // What the application asks of a shard, and what the shard tells it.
 
+package import EnfiladeForwarding
 package import EnfiladeSTUN
 package import EnfiladeTransport
 import EnfiladeWire
@@ -14,6 +15,8 @@ package enum Command: Sendable {
   case removeLink(LinkID)
   /// What comes out of a slot from now on; `nil` for nothing.
   case bind(SlotKey, PublicationKey?)
+  /// What a slot's subscriber wants, and may have.
+  case setTarget(SlotKey, LayerTarget)
   /// A publication's packets stop, or go on, at the door.
   case setMuted(PublicationKey, Bool)
 }
@@ -23,6 +26,8 @@ package enum EngineEvent: Sendable {
   case linkChanged(LinkID, LinkState)
   /// The first packet of a publication has come, in this format.
   case mediaStarted(PublicationKey, MediaFormat)
+  /// Of a publication's encodings these are watched, one bit each; the others need not be sent.
+  case encodingsWanted(PublicationKey, UInt8)
   /// The publisher said goodbye to its source (RFC 3550 §6.6).
   case mediaEnded(PublicationKey)
   /// A command named a link or slot that is not there, or could not be carried out.

@@ -1,5 +1,6 @@
 // What the control plane tells a shard about itself, its links and their media sections: values, made once for each negotiation.
 
+import EnfiladeForwarding
 package import EnfiladeRTP
 package import EnfiladeSTUN
 package import EnfiladeTransport
@@ -70,7 +71,7 @@ package struct ReceiveSection: Sendable {
   package var formats: [NegotiatedFormat]
   /// The extensions of this section, ids as the peer chose them.
   package var extensions: ExtensionMap
-  /// How many encodings of the same picture the section carries; at most ``PublicationState/encodingCapacity``.
+  /// How many encodings of the same picture the section carries; at most ``Limits/encodingCount``.
   package var encodingCount: Int
   /// The encodings' names (RFC 8851), in their order; empty for a section of one encoding, and for peers that tell encodings by SSRC.
   package var rids: [[UInt8]]
@@ -88,8 +89,8 @@ package struct ReceiveSection: Sendable {
     self.kind = kind
     self.formats = formats
     self.extensions = extensions
-    self.encodingCount = min(encodingCount, PublicationState.encodingCapacity)
-    self.rids = Array(rids.prefix(PublicationState.encodingCapacity))
+    self.encodingCount = min(encodingCount, Limits.encodingCount)
+    self.rids = Array(rids.prefix(Limits.encodingCount))
     self.sources = sources
     self.retransmissionSources = retransmissionSources
   }

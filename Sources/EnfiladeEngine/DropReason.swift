@@ -30,6 +30,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case endedSource
   case tooManySources
   case unknownPayloadType
+  /// The payload or dependency descriptor is malformed, or refers to a structure that never came.
+  case frameUnreadable
   case duplicate
   case retransmissionMalformed
   case retransmissionUnwanted
@@ -41,7 +43,17 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case waitingForKeyframe
   /// The subscriber is sent another encoding of the same picture.
   case otherEncoding
+  /// Of a layer that the subscriber is not sent.
+  case layerNotSent
+  /// Refers to a frame that the subscriber was not sent.
+  case undecodable
+  /// Of layers that are numbered by another structure than those the subscriber is sent.
+  case otherStructure
+  /// From before the stretch that the subscriber is sent, or older than what is remembered.
   case olderThanSwitch
+  case alreadySent
+  /// The subscription is paused, or there is nothing to choose from yet.
+  case notWanted
   case codecNotNegotiated
   case publicationMuted
   // Repair.

@@ -1,6 +1,7 @@
 // The last room: headers are written, payloads are encrypted straight from their slots into the arena, and equal neighbours leave as one
 // message. What the stage is handed are records; what it gives are datagrams.
 
+package import EnfiladeForwarding
 package import EnfiladeTransport
 package import EnfiladeWire
 
@@ -16,19 +17,19 @@ package struct EgressRecord {
   package var isRetransmission: Bool
   /// Of the packet's payload without padding; filled in when the record is taken.
   package var payloadByteCount: UInt16 = 0
-  package var timestamp: RTPTimestamp
   package var sequence: ExtendedSequenceNumber
+  /// The numbers that are this subscriber's own.
+  package var sent: SentPacket
 
   package init(
-    stream: Int32, packet: Int32, payloadType: PayloadType, isRetransmission: Bool, sequence: ExtendedSequenceNumber,
-    timestamp: RTPTimestamp
+    stream: Int32, packet: Int32, payloadType: PayloadType, isRetransmission: Bool, sequence: ExtendedSequenceNumber, sent: SentPacket
   ) {
     self.stream = stream
     self.packet = packet
     self.payloadType = payloadType
     self.isRetransmission = isRetransmission
     self.sequence = sequence
-    self.timestamp = timestamp
+    self.sent = sent
   }
 }
 

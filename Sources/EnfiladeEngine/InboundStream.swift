@@ -1,5 +1,6 @@
 // One source of a publisher: what has arrived, what is missing, what is kept for repair.
 
+package import EnfiladeForwarding
 package import EnfiladeRTP
 package import EnfiladeStreams
 package import EnfiladeWire
@@ -22,13 +23,15 @@ package struct InboundStream: ~Copyable {
   /// Tells this stream from every other that has stood at the same index.
   package let serial: UInt32
   package let publication: Int
-  /// Which of the publication's encodings it is.
-  package let encoding: Int
+  /// What all subscribers share of it: its frames and layers, and which of the publication's encodings it is.
+  package var encoding: Encoding
   /// The link that brings it in, or −1 for a mirror.
   package let link: Int
   package let ssrc: SSRC
   package let kind: MediaKind
   package let clockRate: Int
+  /// The format of its first packet.
+  package let firstFormat: MediaFormat
   /// Set for a mirror.
   package var mirrored: Mirrored?
   package var extensions: ExtensionMap
@@ -48,21 +51,22 @@ package struct InboundStream: ~Copyable {
   package var unwrapper = SequenceUnwrapper()
 
   package init(
-    serial: UInt32, publication: Int, encoding: Int, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap, clockRate: Int
+    serial: UInt32, publication: Int, encoding: Int, format: MediaFormat, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap
   ) {
     self.serial = serial
     self.publication = publication
-    self.encoding = encoding
+    self.encoding = Encoding(serial: serial, index: UInt8(encoding), codec: format.codec)
     self.link = link
     self.ssrc = ssrc
     self.kind = kind
-    self.clockRate = clockRate
+    clockRate = format.clockRate
+    firstFormat = format
     self.extensions = extensions
     statistics = ReceptionStatistics(clockRate: clockRate)
     nack = NACKGenerator(kind == .audio ? .audio : .video)
     history = PacketHistory(
       capacity: kind == .audio ? Limits.audioHistoryPacketCount : Limits.videoHistoryPacketCount,
-      placeholder: HistoryNote(start: 0, byteCount: 0, format: .opus))
+      placeholder: HistoryNote(start: 0, byteCount: 0, format: .opus, frame: FrameInfo()))
     clock = SenderReportClock(clockRate: clockRate)
   }
 }

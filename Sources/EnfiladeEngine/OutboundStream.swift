@@ -19,15 +19,10 @@ package struct OutboundStream: ~Copyable {
 
   /// What is bound to it, or −1.
   package var publication: Int32 = -1
-  /// The serial number of the inbound stream its numbering follows now; zero when the next packet starts a new stretch.
-  package var source: UInt32 = 0
-  /// The last ``source`` that had a packet here.
-  package var lastSource: UInt32 = 0
-  /// Counts the stretches: within one, numbers and timestamps are moved by the same amounts.
-  package var stretch: UInt16 = 0
-  package var rewriter: StreamRewriter
-  /// What each sent number was made from. Its generation is the low half of the source's serial number.
-  package var map = SequenceMap<PacketSource>(placeholder: PacketSource(generation: 0, input: ExtendedSequenceNumber(0)))
+  /// Chooses layers, and numbers what goes out.
+  package var forwarder: Forwarder
+  /// What each sent number was made from.
+  package var map: SequenceMap<SentPacket>
   package var responder = RetransmissionResponder()
   package var statistics = SenderStatistics()
   /// The next sequence number of the retransmission stream (RFC 4588 §4).
@@ -45,38 +40,53 @@ package struct OutboundStream: ~Copyable {
     retransmissionSSRC = section.retransmissionSource
     payloadTypes = PayloadTypeTable(section.formats)
     plan = ExtensionPlan(map: section.extensions, allowsMixed: section.allowsMixedExtensions, mid: section.mid)
-    rewriter = StreamRewriter(firstSequence: firstSequence, firstTimestamp: firstTimestamp)
+    forwarder = Forwarder(firstSequence: firstSequence, firstTimestamp: firstTimestamp)
+    map = SequenceMap(
+      capacity: section.kind == .audio ? Limits.audioHistoryPacketCount : Limits.sentPacketCount, placeholder: .placeholder)
     nextRetransmission = ExtendedSequenceNumber(Int64(firstRetransmission & 0x7FFF))
   }
 }
 
 extension OutboundStream {
-  /// What ``place(_:timestamp:format:payloadByteCount:at:)`` decided.
+  /// What ``decide(_:of:at:)`` decided.
   enum Verdict {
-    case placed(StreamRewriter.Placement, PayloadType)
-    case dropped(DropReason)
+    case send(ExtendedSequenceNumber, SentPacket, PayloadType)
+    case drop(DropReason)
   }
 
-  /// Numbers a packet of the source that is followed, and remembers it for repair.
-  mutating func place(
-    _ input: ExtendedSequenceNumber, timestamp: RTPTimestamp, format: MediaFormat, payloadByteCount: Int, at now: Instant
-  ) -> Verdict {
-    guard let payloadType = payloadTypes.payloadType(for: format) else {
-      rewriter.leaveOut(input)
-      return .dropped(.codecNotNegotiated)
+  /// Decides about a packet of what is bound here, and remembers for repair what goes out.
+  mutating func decide(_ packet: borrowing Packet, of encoding: borrowing Encoding, at now: Instant) -> Verdict {
+    guard let payloadType = payloadTypes.payloadType(for: packet.format) else {
+      forwarder.leaveOut(packet.forward, of: encoding)
+      return .drop(.codecNotNegotiated)
     }
-    guard payloadByteCount > 0 else {
-      rewriter.leaveOut(input)
-      return .dropped(.paddingOnly)
+    switch forwarder.decide(packet.forward, of: encoding, at: now) {
+    case .forward(let sequence, let sent), .fill(let sequence, let sent):
+      map.insert(sequence, from: sent)
+      return .send(sequence, sent, payloadType)
+    case .drop(let reason): return .drop(DropReason(reason))
     }
-    guard let placement = rewriter.place(input, timestamp: timestamp, now: now) else { return .dropped(.olderThanSwitch) }
-    map.insert(placement.sequence, from: PacketSource(generation: UInt16(truncatingIfNeeded: source), note: stretch, input: input))
-    return .placed(placement, payloadType)
   }
 
   /// A packet of the stream was written for the first time.
   mutating func noteSent(_ sequence: ExtendedSequenceNumber, payloadByteCount: Int, at now: Instant) {
     statistics.handleSent(payloadByteCount: payloadByteCount, at: now)
     responder.handleSent(sequence, byteCount: payloadByteCount)
+  }
+}
+
+extension DropReason {
+  fileprivate init(_ reason: ForwardDrop) {
+    switch reason {
+    case .padding: self = .paddingOnly
+    case .layer: self = .layerNotSent
+    case .undecodable: self = .undecodable
+    case .otherEncoding: self = .otherEncoding
+    case .waitingForKeyframe, .timestampBehind: self = .waitingForKeyframe
+    case .otherStructure: self = .otherStructure
+    case .tooOld: self = .olderThanSwitch
+    case .duplicate: self = .alreadySent
+    case .notWanted: self = .notWanted
+    }
   }
 }

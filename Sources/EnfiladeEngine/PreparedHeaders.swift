@@ -22,7 +22,7 @@ import EnfiladeWire
   }
 
   @safe struct Place {
-    /// Class, payload type and padding.
+    /// Class, payload type, marker and padding.
     var key: UInt32
     var headerByteCount: UInt16
     var payloadByteCount: UInt16
@@ -62,8 +62,8 @@ import EnfiladeWire
   private static let noKey = UInt32.max
 
   /// What a header depends on beside its packet.
-  static func key(planClass: UInt16, payloadType: PayloadType, hasPadding: Bool) -> UInt32 {
-    UInt32(planClass) << 16 | UInt32(payloadType.rawValue) << 1 | (hasPadding ? 1 : 0)
+  static func key(planClass: UInt16, payloadType: PayloadType, marker: Bool, hasPadding: Bool) -> UInt32 {
+    UInt32(planClass) << 16 | UInt32(payloadType.rawValue) << 2 | (marker ? 2 : 0) | (hasPadding ? 1 : 0)
   }
 
   /// The header of the packet at `packet`, if it was the last one prepared there.

@@ -1,12 +1,15 @@
 // One media section that brings something in: its sources, and who receives it.
 
+package import EnfiladeForwarding
 import EnfiladeRTP
 package import EnfiladeWire
 
 /// A publication inside its shard.
 package struct PublicationState: ~Copyable {
-  /// The most encodings of one publication: browsers send three, the layers allocation can name four.
-  package static let encodingCapacity = 4
+  package struct Outpost {
+    package var port: Int32
+    package var demandedEncodings: UInt8
+  }
 
   package struct EndedSource {
     package var ssrc: SSRC
@@ -23,10 +26,18 @@ package struct PublicationState: ~Copyable {
   package var encodings = InlineArray<4, Int32>(repeating: -1)
   /// The source each encoding had before, and when it ended: its last packets may still be on their way.
   package var ended = InlineArray<4, EndedSource?>(repeating: nil)
+  /// Puts the encodings' timestamps on one line.
+  package var timeline: EncodingTimeline?
+  /// When subscribers choose their layers again at the latest.
+  package var nextChoice = Instant.zero
+  /// Which encodings anybody watches.
+  package var demand = EncodingDemand()
+  /// For a mirror: what home was last told of the demand here.
+  package var toldDemand: UInt8?
   /// Outgoing streams bound to it.
   package var subscribers = UniqueArray<Int32>()
-  /// Lanes to the shards that have subscribers of it.
-  package var outposts = UniqueArray<Int32>()
+  /// Lanes to the shards that have subscribers of it, and which encodings each of them wants.
+  package var outposts = UniqueArray<Outpost>()
   package var isMuted = false
   /// The format of the last `mediaStarted`.
   package var announced: MediaFormat?
@@ -55,12 +66,13 @@ package struct PublicationState: ~Copyable {
   /// A shard has subscribers of it now.
   package mutating func addOutpost(_ port: Int) {
     removeOutpost(port)
-    outposts.append(Int32(port))
+    // Everything, until it tells.
+    outposts.append(Outpost(port: Int32(port), demandedEncodings: .max))
   }
 
   /// A shard has none any more.
   package mutating func removeOutpost(_ port: Int) {
-    for index in 0..<outposts.count where outposts[index] == Int32(port) {
+    for index in 0..<outposts.count where outposts[index].port == Int32(port) {
       outposts.remove(at: index)
       return
     }

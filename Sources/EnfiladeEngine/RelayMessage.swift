@@ -26,6 +26,8 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     case unsubscribe
     /// Somebody here cannot go on without a key frame.
     case keyframeWanted
+    /// These encodings are watched here.
+    case demand
   }
 
   /// A ``PacketHandle`` or a ``PublicationKey``, as the kind says.
@@ -62,9 +64,14 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     RelayMessage(.keyframeWanted, subject: publication.rawValue, stream: Int32(encoding), detail: reason.rawValue)
   }
 
+  static func demand(_ publication: PublicationKey, encodings: UInt8) -> RelayMessage {
+    RelayMessage(.demand, subject: publication.rawValue, detail: encodings)
+  }
+
   /// The lent slot.
   var handle: PacketHandle { unsafe unsafeBitCast(subject, to: PacketHandle.self) }
   var publication: PublicationKey { PublicationKey(subject) }
+  var encodings: UInt8 { detail }
   var reason: KeyframeRequester.Reason { KeyframeRequester.Reason(rawValue: detail) ?? .pictureLoss }
 }
 
@@ -76,7 +83,8 @@ struct RelayedStream {
   var serial: UInt32
   var ssrc: SSRC
   var kind: MediaKind
-  var clockRate: Int
+  var format: MediaFormat
+  var timelineOffset: UInt32?
   var extensions: ExtensionMap
   var clock: SenderReportClock
   var publisherClock: PublisherClock

@@ -1,5 +1,6 @@
 // Verbs: the application's wishes, each carried out whole between two packets.
 
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeSTUN
 import EnfiladeStreams
@@ -21,6 +22,10 @@ extension ShardEngine {
       }
     case .removeLink(let id): withLink(id) { engine, link in engine.removeLink(link, at: now) }
     case .bind(let slot, let publication): bind(slot, to: publication, at: now)
+    case .setTarget(let slot, let target):
+      guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }
+      outbound[stream].forwarder.setTarget(target)
+      chooseLayer(for: stream, at: now)
     case .setMuted(let key, let isMuted):
       guard let publication = publicationIndices[key] else { return events.append(.refused(.unknownPublication(key))) }
       publications[publication].isMuted = isMuted
@@ -147,14 +152,14 @@ extension ShardEngine {
     }
     outbound[stream].publication = Int32(publication)
     publications[publication].subscribers.append(Int32(stream))
-    if let wanted = wantedInbound(of: stream) { requestKeyframe(of: wanted, for: .newSubscriber, at: now) }
+    outbound[stream].forwarder.rebind(at: now)
+    chooseLayer(for: stream, at: now)
   }
 
   /// Takes an outgoing stream off whatever is bound to it.
   private mutating func unsubscribe(_ stream: Int) {
     let publication = Int(outbound[stream].publication)
     outbound[stream].publication = -1
-    outbound[stream].source = 0
     guard publication >= 0 else { return }
     publications[publication].unsubscribe(stream)
     forgetMirrorIfUnused(publication)
@@ -162,10 +167,9 @@ extension ShardEngine {
 
   mutating func restartSubscribers(of publication: Int, at now: Instant) {
     for position in 0..<publications[publication].subscribers.count {
-      let stream = Int(publications[publication].subscribers[position])
-      outbound[stream].source = 0
-      if let wanted = wantedInbound(of: stream) { requestKeyframe(of: wanted, for: .newSubscriber, at: now) }
+      outbound[Int(publications[publication].subscribers[position])].forwarder.rebind(at: now)
     }
+    chooseLayers(of: publication, at: now)
   }
 
   // MARK: Taking apart
@@ -181,14 +185,13 @@ extension ShardEngine {
       removeSources(of: publication, link: publications[publication].link)
       tellOutposts(of: publication, .about(publications[publication].key, .publicationEnded))
     } else {
-      for encoding in 0..<PublicationState.encodingCapacity where publications[publication].encodings[encoding] >= 0 {
+      for encoding in 0..<Limits.encodingCount where publications[publication].encodings[encoding] >= 0 {
         removeInbound(Int(publications[publication].encodings[encoding]))
       }
     }
     for position in 0..<publications[publication].subscribers.count {
       let stream = Int(publications[publication].subscribers[position])
       outbound[stream].publication = -1
-      outbound[stream].source = 0
     }
     publicationIndices[publications[publication].key] = nil
     _ = publications.remove(at: publication)
@@ -214,7 +217,7 @@ extension ShardEngine {
       }
       tellOutposts(of: publication, .streamEnded(Int32(stream)))
     }
-    let encoding = inbound[stream].encoding
+    let encoding = Int(inbound[stream].encoding.index)
     if publications[publication].encodings[encoding] == Int32(stream) { publications[publication].encodings[encoding] = -1 }
     // Packets of this turn that came from it are not forwarded any more.
     for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream && !packets[index].isRepair {
@@ -229,7 +232,7 @@ extension ShardEngine {
   mutating func endInbound(_ stream: Int) {
     let publication = inbound[stream].publication
     forwardPending(at: clock)
-    let encoding = inbound[stream].encoding
+    let encoding = Int(inbound[stream].encoding.index)
     if publications[publication].encodings[encoding] == Int32(stream) {
       publications[publication].ended[encoding] = .init(ssrc: inbound[stream].ssrc, at: clock)
     }

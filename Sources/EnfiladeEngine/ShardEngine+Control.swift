@@ -118,8 +118,7 @@ extension ShardEngine {
   /// A link that has just connected gets a picture of what is bound to it already.
   private mutating func resumeMedia(_ link: Int) {
     for position in 0..<links[link].outbound.count {
-      guard let wanted = wantedInbound(of: Int(links[link].outbound[position])) else { continue }
-      requestKeyframe(of: wanted, for: .newSubscriber, at: clock)
+      chooseLayer(for: Int(links[link].outbound[position]), at: clock)
     }
   }
 }

@@ -109,8 +109,7 @@ extension ShardEngine {
       let record = records[Int(next)]
       next = record.next
       // The last of a run may be shorter.
-      let padding = levelled > 0 && level > 0 ? level - Int(record.payloadByteCount) : 0
-      write(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
+      write(record, level: levelled > 0 ? level : 0, link: link, session: session, overhead: overhead, at: now)
     }
     links[link].firstRecord = next
     let packetCount = UInt64(egress.jobCount - jobsBefore)
@@ -148,24 +147,29 @@ extension ShardEngine {
   private static var levelTolerance: Int { 16 }
 
   /// Writes one packet's header into the arena and makes a job of it.
+  ///
+  /// - Parameter level: the payload size that the run has, or zero for a packet that keeps its own.
   @inline(__always)
-  private mutating func write(
-    _ record: EgressRecord, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
-  ) {
+  private mutating func write(_ record: EgressRecord, level: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant) {
     let stream = Int(record.stream)
     guard outbound.contains(stream), outbound[stream].link == link else { return }
-    let key = PreparedHeaders.key(planClass: outbound[stream].planClass, payloadType: record.payloadType, hasPadding: padding > 0)
-    guard !record.isRetransmission, outbound[stream].isKnownToPeer, let place = preparedHeaders.find(Int(record.packet), key) else {
-      return writeAnew(record, padding: padding, link: link, session: session, overhead: overhead, at: now)
+    let padding = record.sent.isFiller ? 1 : max(0, level - Int(record.payloadByteCount))
+    let key = PreparedHeaders.key(
+      planClass: outbound[stream].planClass, payloadType: record.payloadType, marker: record.sent.marker, hasPadding: padding > 0)
+    guard !record.isRetransmission, record.sent.flags.isDisjoint(with: [.isFiller, .rewritesDependency]), outbound[stream].isKnownToPeer,
+      let place = preparedHeaders.find(Int(record.packet), key)
+    else {
+      return writeAnew(record, key, padding: padding, link: link, session: session, overhead: overhead, at: now)
     }
     let ssrc = outbound[stream].ssrc
     // Sound: the stage has room for a whole slot at `next`, and a place is only found in the turn that holds its packet.
     let destination = unsafe egress.next
     unsafe preparedHeaders.copy(
-      Int(record.packet), to: destination, ssrc: ssrc, sequence: record.sequence.wire, timestamp: record.timestamp)
+      Int(record.packet), to: destination, ssrc: ssrc, sequence: record.sequence.wire, timestamp: record.sent.timestamp)
     var job = unsafe ProtectJob(
       session: session, isRTCP: false, headerByteCount: Int(place.headerByteCount), payloadByteCount: Int(place.payloadByteCount),
       ssrc: ssrc, index: record.sequence, payload: place.payload, destination: destination)
+    if record.sent.flags.contains(.rewritesPicture) { patch(&job, record) }
     if padding > 0 { pad(&job, by: padding) }
     outbound[stream].noteSent(record.sequence, payloadByteCount: Int(place.payloadByteCount), at: now)
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
@@ -173,11 +177,10 @@ extension ShardEngine {
 
   /// The same for a header that is not prepared yet, or that one subscriber alone is sent.
   private mutating func writeAnew(
-    _ record: EgressRecord, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
+    _ record: EgressRecord, _ key: UInt32, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
   ) {
     let stream = Int(record.stream)
     let index = Int(record.packet)
-    let view = packets[index].view
     // Sound: the turn's reference keeps the slot until the turn ends.
     guard let bytes = unsafe slab.lentBytes(of: packets[index].handle, from: packets[index].start, count: packets[index].byteCount) else {
       return
@@ -189,39 +192,83 @@ extension ShardEngine {
       outbound[stream].nextRetransmission = sequence + 1
     }
     let header = OutgoingHeader(
-      ssrc: ssrc, timestamp: record.timestamp, sequenceNumber: sequence.wire, payloadType: record.payloadType, marker: view.marker,
-      carriesMID: !outbound[stream].isKnownToPeer, hasPadding: padding > 0)
+      ssrc: ssrc, timestamp: record.sent.timestamp, sequenceNumber: sequence.wire, payloadType: record.payloadType,
+      marker: record.sent.marker, carriesMID: !outbound[stream].isKnownToPeer, hasPadding: padding > 0 && !record.isRetransmission)
+    let payloadByteCount = record.sent.isFiller ? 0 : packets[index].view.payloadByteCount
     // Sound: the stage has room for a whole slot at `next`.
     let destination = unsafe egress.next
     var room = unsafe MutableRawSpan(_unsafeStart: destination, byteCount: Limits.slotByteCount)
-    guard
-      let headerByteCount = RTPHeaderWriter.write(
-        header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes, into: &room),
-      headerByteCount + view.payloadByteCount + padding + 2 + overhead <= Limits.slotByteCount
+    guard let headerByteCount = writeHeader(header, record, bytes, stream: stream, into: &room),
+      headerByteCount + payloadByteCount + PayloadPatch.maximumGrowth + padding + 2 + overhead <= Limits.slotByteCount
     else { return drops.count(.egressFull) }
-    let payload = unsafe UnsafeRawPointer(
-      slab.pointer(to: packets[index].handle)! + packets[index].start + view.payloadOffset)
+    let payload = unsafe slab.pointer(to: packets[index].handle)! + packets[index].start + packets[index].view.payloadOffset
     var job = unsafe ProtectJob(
-      session: session, isRTCP: false, headerByteCount: headerByteCount, payloadByteCount: view.payloadByteCount, ssrc: ssrc,
-      index: sequence,
-      payload: payload, destination: destination)
+      session: session, isRTCP: false, headerByteCount: headerByteCount, payloadByteCount: payloadByteCount, ssrc: ssrc,
+      index: sequence, payload: payload, destination: destination)
+    let isShared =
+      !record.isRetransmission && outbound[stream].isKnownToPeer && outbound[stream].planClass != 0
+      && record.sent.flags.isDisjoint(with: [.isFiller, .rewritesDependency])
+    if isShared {
+      unsafe preparedHeaders.remember(
+        index, key, header: destination, headerByteCount: headerByteCount, payload: payload, payloadByteCount: payloadByteCount)
+    }
+    if record.sent.flags.contains(.rewritesPicture) { patch(&job, record) }
     if record.isRetransmission {
-      // The original sequence number goes in front, so the payload is copied behind it and encrypted in place (RFC 4588 §4).
-      room.storeUInt16(record.sequence.wire.rawValue, at: headerByteCount)
-      unsafe (destination + headerByteCount + 2).copyMemory(from: payload, byteCount: view.payloadByteCount)
-      unsafe job.payload = UnsafeRawPointer(destination + headerByteCount)
-      job.payloadByteCount += 2
+      putInFront(record.sequence.wire, of: &job)
       traffic.retransmissionsOut &+= 1
     } else {
-      if outbound[stream].isKnownToPeer, outbound[stream].planClass != 0 {
-        let key = PreparedHeaders.key(planClass: outbound[stream].planClass, payloadType: record.payloadType, hasPadding: padding > 0)
-        unsafe preparedHeaders.remember(
-          index, key, header: destination, headerByteCount: headerByteCount, payload: payload, payloadByteCount: view.payloadByteCount)
-      }
       if padding > 0 { pad(&job, by: padding) }
-      outbound[stream].noteSent(sequence, payloadByteCount: view.payloadByteCount, at: now)
+      outbound[stream].noteSent(sequence, payloadByteCount: payloadByteCount, at: now)
     }
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
+  }
+
+  /// Writes a header, with the dependency descriptor that is this subscriber's own, if its packet has one.
+  @_lifetime(room: copy room)
+  private func writeHeader(
+    _ header: OutgoingHeader, _ record: EgressRecord, _ bytes: RawSpan, stream: Int, into room: inout MutableRawSpan
+  ) -> Int? {
+    let index = Int(record.packet)
+    guard record.sent.flags.contains(.rewritesDependency),
+      let source = packets[index].extensions.data(of: .dependencyDescriptor, in: bytes)
+    else {
+      return RTPHeaderWriter.write(header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes, into: &room)
+    }
+    var place = InlineArray<256, UInt8>(repeating: 0)
+    var span = place.mutableSpan
+    // Sound: every pattern of bits is a byte.
+    var descriptor = unsafe span.mutableBytes
+    guard let byteCount = record.sent.writeDependencyDescriptor(source, into: &descriptor) else { return nil }
+    return RTPHeaderWriter.write(
+      header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes,
+      dependencyDescriptor: descriptor.bytes.extracting(0..<byteCount), into: &room)
+  }
+
+  /// Gives a job's payload the picture numbers that this subscriber counts by. A payload that has them already stays where it is.
+  private func patch(_ job: inout ProtectJob, _ record: EgressRecord) {
+    // Sound: the job's payload lies in its packet's slot, which the turn holds.
+    let payload = unsafe RawSpan(_unsafeStart: job.payload, byteCount: Int(job.payloadByteCount))
+    let codec = packets[Int(record.packet)].format.codec
+    guard let patch = record.sent.payloadPatch(codec, payload: payload), !patch.isIdentity(of: payload) else { return }
+    let headerByteCount = Int(job.headerByteCount)
+    let rest = Int(job.payloadByteCount) - Int(patch.replacedByteCount)
+    // Sound: the stage has room for a whole slot, and the caller has seen that all of this fits.
+    var room = unsafe MutableRawSpan(_unsafeStart: job.destination, byteCount: Limits.slotByteCount)
+    _ = patch.write(at: headerByteCount, in: &room)
+    unsafe (job.destination + headerByteCount + Int(patch.byteCount)).copyMemory(
+      from: job.payload + Int(patch.replacedByteCount), byteCount: rest)
+    unsafe job.payload = UnsafeRawPointer(job.destination + headerByteCount)
+    job.payloadByteCount = UInt16(rest + Int(patch.byteCount))
+  }
+
+  /// Puts the original sequence number in front of a payload (RFC 4588 §4).
+  private func putInFront(_ number: SequenceNumber, of job: inout ProtectJob) {
+    let start = Int(job.headerByteCount)
+    // Sound: the caller has seen that two more bytes fit. The payload may stand there already: this moves it.
+    unsafe (job.destination + start + 2).copyMemory(from: job.payload, byteCount: Int(job.payloadByteCount))
+    unsafe job.destination.storeBytes(of: number.rawValue.bigEndian, toByteOffset: start, as: UInt16.self)
+    unsafe job.payload = UnsafeRawPointer(job.destination + start)
+    job.payloadByteCount += 2
   }
 
   /// Puts padding behind a job's payload. It is encrypted with the payload, so the two are brought together behind the header.

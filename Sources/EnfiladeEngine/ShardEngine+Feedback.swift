@@ -42,6 +42,9 @@ extension ShardEngine {
     let stream = Int(source.inbound)
     inbound[stream].statistics.handleSenderReport(ntp: info.ntp, at: now)
     inbound[stream].clock.handleSenderReport(ntp: info.ntp, timestamp: info.rtpTimestamp)
+    let publication = inbound[stream].publication
+    inbound[stream].encoding.timelineOffset = publications[publication].timeline?.handleSenderReport(
+      ntp: info.ntp, timestamp: info.rtpTimestamp)
     links[link].publisherClock.handleSenderReport(ntp: info.ntp, local: configuration.wallClock.ntp(at: now), at: now)
     describe(stream)
   }
@@ -62,7 +65,8 @@ extension ShardEngine {
     guard let stream = outboundStream(ssrc, link: link), outbound[stream].publication >= 0 else {
       return drops.count(.rtcpUnknownTarget)
     }
-    if let current = forwardedInbound(of: stream) ?? wantedInbound(of: stream) { requestKeyframe(of: current, for: reason, at: now) }
+    if let current = forwardedInbound(of: stream) { return requestKeyframe(of: current, for: reason, at: now) }
+    askForKeyframe(for: stream, at: now)
   }
 
   /// A subscriber misses one of our packets: it is made again from the shared history, if that is still of use.
@@ -72,7 +76,7 @@ extension ShardEngine {
       return drops.count(.rtcpUnknownTarget)
     }
     guard let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
-      origin.note == outbound[stream].stretch, let current = inboundStream(generation: origin.generation, of: stream),
+      let current = inboundStream(generation: origin.generation, of: stream),
       let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input)
     else { return drops.count(.retransmissionNotInHistory) }
     guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
@@ -86,16 +90,16 @@ extension ShardEngine {
     guard let recalled = recall(entry, of: current) else { return }
     append(
       EgressRecord(
-        stream: Int32(stream), packet: Int32(recalled), payloadType: payloadType, isRetransmission: true, sequence: output,
-        timestamp: outbound[stream].rewriter.outgoingTimestamp(of: packets[recalled].view.timestamp)), link: link)
+        stream: Int32(stream), packet: Int32(recalled), payloadType: payloadType, isRetransmission: true, sequence: output, sent: origin),
+      link: link)
   }
 
   /// The encoding of what is bound to an outgoing stream whose serial number ends in `generation`.
   private func inboundStream(generation: UInt16, of stream: Int) -> Int? {
     let publication = Int(outbound[stream].publication)
-    for encoding in 0..<PublicationState.encodingCapacity {
+    for encoding in 0..<Limits.encodingCount {
       let candidate = Int(publications[publication].encodings[encoding])
-      if candidate >= 0, UInt16(truncatingIfNeeded: inbound[candidate].serial) == generation { return candidate }
+      if candidate >= 0, UInt16(truncatingIfNeeded: inbound[candidate].encoding.serial) == generation { return candidate }
     }
     return nil
   }

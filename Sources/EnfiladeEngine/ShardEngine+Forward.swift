@@ -40,86 +40,53 @@ extension ShardEngine {
     let publication = inbound[stream].publication
     guard isCurrent(Int32(stream), of: publication) else { return }
     guard !publications[publication].isMuted else { return drops.count(.publicationMuted, by: UInt64(run.count)) }
-    let source = inbound[stream].serial
     var position = 0
     while position < publications[publication].subscribers.count {
-      forward(run, of: source, to: Int(publications[publication].subscribers[position]), at: now)
+      forward(run, of: stream, to: Int(publications[publication].subscribers[position]), at: now)
       position += 1
     }
-    for index in run { inbound[stream].newestForwarded = max(inbound[stream].newestForwarded, packets[index].sequence) }
   }
 
-  private mutating func forward(_ run: Range<Int>, of source: UInt32, to stream: Int, at now: Instant) {
+  private mutating func forward(_ run: Range<Int>, of source: Int, to stream: Int, at now: Instant) {
     let link = outbound[stream].link
     var first = records.count
     for index in run {
-      let isBeginning = outbound[stream].source != source
-      if isBeginning {
-        attachRecords(from: first, to: link)
-        first = records.count
-        guard begin(at: index, in: run, of: source, stream: stream, at: now) else { continue }
-      }
-      place(index, in: stream, at: now)
-      guard isBeginning, outbound[stream].kind == .video else { continue }
+      let serial = outbound[stream].forwarder.serial
+      decide(index, of: source, for: stream, at: now)
+      guard outbound[stream].forwarder.serial != serial, outbound[stream].kind == .video else { continue }
       attachRecords(from: first, to: link)
-      replay(after: index, in: stream, at: now)
+      catchUp(after: index, in: stream, at: now)
       first = records.count
     }
     attachRecords(from: first, to: link)
   }
 
-  /// Lets an outgoing stream follow a source from this packet on, if one can begin there.
-  private mutating func begin(at index: Int, in run: Range<Int>, of source: UInt32, stream: Int, at now: Instant) -> Bool {
-    guard outbound[stream].payloadTypes.payloadType(for: packets[index].format) != nil else {
-      drops.count(.codecNotNegotiated)
-      return false
-    }
-    guard wantedInbound(of: stream) == Int(packets[index].inbound) else {
-      drops.count(.otherEncoding)
-      return false
-    }
-    // A decoder can only begin at a key frame, whoever sent the last picture.
-    guard packets[index].startsKeyframe || outbound[stream].kind == .audio else {
-      if packets[index].view.payloadByteCount > 0 { requestKeyframe(of: Int(packets[index].inbound), for: .newSubscriber, at: now) }
-      drops.count(.waitingForKeyframe)
-      return false
-    }
-    var newestForwarded = inbound[Int(packets[index].inbound)].newestForwarded
-    for earlier in run.lowerBound..<index { newestForwarded = max(newestForwarded, packets[earlier].sequence) }
-    // Nobody begins behind what came before: it would be sent what it has, or miss what will not come again.
-    let goesBack =
-      outbound[stream].lastSource == source && packets[index].sequence <= outbound[stream].rewriter.newestInput
-      || outbound[stream].kind == .audio && packets[index].sequence < newestForwarded
-    guard !goesBack else {
-      drops.count(.olderThanSwitch)
-      return false
-    }
-    outbound[stream].source = source
-    outbound[stream].lastSource = source
-    outbound[stream].stretch &+= 1
-    outbound[stream].rewriter.switchSource(
-      at: packets[index].sequence, timestamp: packets[index].view.timestamp, clockRate: packets[index].format.clockRate, now: now)
-    return true
-  }
-
-  /// Numbers a packet in an outgoing stream, remembers it for repair, and leaves a record that belongs to no link yet.
-  private mutating func place(_ index: Int, in stream: Int, at now: Instant) {
-    let verdict = outbound[stream].place(
-      packets[index].sequence, timestamp: packets[index].view.timestamp, format: packets[index].format,
-      payloadByteCount: packets[index].view.payloadByteCount, at: now)
-    switch verdict {
-    case .placed(let placement, let payloadType):
+  /// Decides about a packet for one subscriber, and leaves a record that belongs to no link yet when it goes out.
+  private mutating func decide(_ index: Int, of source: Int, for stream: Int, at now: Instant) {
+    switch Self.decide(&outbound, stream, packets[index], inbound, source, at: now) {
+    case .send(let sequence, let sent, let payloadType):
       append(
         EgressRecord(
-          stream: Int32(stream), packet: Int32(index), payloadType: payloadType, isRetransmission: false, sequence: placement.sequence,
-          timestamp: placement.timestamp))
-    case .dropped(let reason): drops.count(reason)
+          stream: Int32(stream), packet: Int32(index), payloadType: payloadType, isRetransmission: false, sequence: sequence, sent: sent))
+    case .drop(let reason):
+      drops.count(reason)
+      // These last until a key frame comes: is one asked for?
+      if reason == .waitingForKeyframe || reason == .undecodable { askForKeyframe(for: stream, at: now) }
     }
+  }
+
+  /// Two tables at once, of which one is changed: as parameters, they do not overlap.
+  @inline(__always)
+  private static func decide(
+    _ outbound: inout Pool<OutboundStream>, _ stream: Int, _ packet: borrowing Packet, _ inbound: borrowing Pool<InboundStream>,
+    _ source: Int, at now: Instant
+  ) -> OutboundStream.Verdict {
+    outbound[stream].decide(packet, of: inbound[source].encoding, at: now)
   }
 
   /// Gives who begins with a key frame the rest of it that is here already: packets overtake one another, and the first may have been lost
   /// and asked for again.
-  private mutating func replay(after index: Int, in stream: Int, at now: Instant) {
+  private mutating func catchUp(after index: Int, in stream: Int, at now: Instant) {
     let source = Int(packets[index].inbound)
     let end = packets.count
     var last = packets[index].sequence
@@ -130,13 +97,9 @@ extension ShardEngine {
         !packets[$0].isRepair && packets[$0].inbound == Int32(source) && packets[$0].sequence == entry.sequence
       }
       guard !isPending else { continue }
-      guard outbound[stream].payloadTypes.payloadType(for: entry.metadata.format) != nil else {
-        outbound[stream].rewriter.leaveOut(entry.sequence)
-        continue
-      }
       guard let recalled = recall(entry, of: source) else { return }
       let first = records.count
-      place(recalled, in: stream, at: now)
+      decide(recalled, of: source, for: stream, at: now)
       attachRecords(from: first, to: outbound[stream].link)
     }
   }
@@ -157,8 +120,7 @@ extension ShardEngine {
     packets.append(
       Packet(
         handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(source), format: entry.metadata.format,
-        startsKeyframe: false,
-        isRepair: true, sequence: entry.sequence, view: view, extensions: extensions))
+        frame: entry.metadata.frame, isRepair: true, sequence: entry.sequence, view: view, extensions: extensions))
     return packets.count - 1
   }
 
@@ -174,7 +136,7 @@ extension ShardEngine {
     guard records.count < records.capacity else { return drops.count(.egressFull) }
     var record = record
     record.next = Int32(records.count + 1)
-    record.payloadByteCount = UInt16(packets[Int(record.packet)].view.payloadByteCount)
+    record.payloadByteCount = record.sent.isFiller ? 0 : UInt16(packets[Int(record.packet)].view.payloadByteCount)
     records.append(record)
   }
 
@@ -194,27 +156,16 @@ extension ShardEngine {
 
   /// Whether an inbound stream is what its publication's encoding consists of now.
   func isCurrent(_ stream: Int32, of publication: Int) -> Bool {
-    publications[publication].encodings[inbound[Int(stream)].encoding] == stream
+    publications[publication].encodings[Int(inbound[Int(stream)].encoding.index)] == stream
   }
 
   /// The inbound stream whose packets an outgoing one carries; `nil` before the first, and when that stream has ended.
   func forwardedInbound(of stream: Int) -> Int? {
     let publication = Int(outbound[stream].publication)
     guard publication >= 0 else { return nil }
-    for encoding in 0..<PublicationState.encodingCapacity {
+    for encoding in 0..<Limits.encodingCount {
       let candidate = Int(publications[publication].encodings[encoding])
-      if candidate >= 0, inbound[candidate].serial == outbound[stream].source { return candidate }
-    }
-    return nil
-  }
-
-  /// The inbound stream that an outgoing one is to carry; `nil` when nothing has begun.
-  func wantedInbound(of stream: Int) -> Int? {
-    let publication = Int(outbound[stream].publication)
-    guard publication >= 0 else { return nil }
-    for encoding in (0..<PublicationState.encodingCapacity).reversed() {
-      let candidate = Int(publications[publication].encodings[encoding])
-      if candidate >= 0 { return candidate }
+      if candidate >= 0, inbound[candidate].encoding.serial == outbound[stream].forwarder.serial { return candidate }
     }
     return nil
   }

@@ -1,6 +1,7 @@
 // An opened RTP packet: whose it is, whether it is new, and where it is kept.
 
 import EnfiladeCongestion
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeTransport
@@ -46,8 +47,7 @@ extension ShardEngine {
     if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
     return keep(
       Packet(
-        handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, startsKeyframe: false,
-        sequence: index,
+        handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, sequence: index,
         view: view, extensions: extensions), bytes: bytes, feedback: format.feedback, at: now)
   }
 
@@ -94,8 +94,8 @@ extension ShardEngine {
     else { return .retransmissionMalformed }
     return keep(
       Packet(
-        handle: handle, start: 2, byteCount: rebuiltByteCount, inbound: source.inbound, format: format.format, startsKeyframe: false,
-        sequence: index, view: original, extensions: RTPExtensions(original, in: bytes, map: section.extensions)), bytes: bytes,
+        handle: handle, start: 2, byteCount: rebuiltByteCount, inbound: source.inbound, format: format.format, sequence: index,
+        view: original, extensions: RTPExtensions(original, in: bytes, map: section.extensions)), bytes: bytes,
       feedback: format.feedback, at: now)
   }
 
@@ -106,11 +106,10 @@ extension ShardEngine {
     let publication = inbound[stream].publication
     guard inbound[stream].history.find(packet.sequence) == nil else { return .duplicate }
     inbound[stream].feedback = feedback
-    if packet.view.payloadByteCount > 0, inbound[stream].kind == .video {
-      packet.startsKeyframe = Keyframe.isStart(packet.format.codec, payload: packet.view.payload(in: bytes))
-      if packet.startsKeyframe { inbound[stream].keyframes.handleKeyframe(at: now) }
-    }
     trackLoss(of: packet, at: now)
+    if let reason = readFrame(of: &packet, bytes: bytes, at: now) { return reason }
+    let startsKeyframe = inbound[stream].kind == .video && packet.frame.flags.contains(.startsKeyPicture)
+    if startsKeyframe { inbound[stream].keyframes.handleKeyframe(at: now) }
     if publications[publication].announced != packet.format, packet.format != .telephoneEvent {
       publications[publication].announced = packet.format
       events.append(.mediaStarted(publications[publication].key, packet.format))
@@ -122,9 +121,10 @@ extension ShardEngine {
     case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(packet.handle)
     }
-    if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
+    if startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
     packets.append(packet)
     lend(packet, of: publication)
+    chooseLayersIfDue(after: packet, at: now)
     return nil
   }
 

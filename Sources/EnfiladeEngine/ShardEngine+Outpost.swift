@@ -1,6 +1,7 @@
 // Between shards, at an outpost: what a publication's home lends is mirrored here, and the subscribers of this shard are served from the
 // mirror as if the publisher were here. Repair too: the mirror has a history of its own, of slots that stay lent.
 
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
 package import EnfiladeWire
@@ -63,6 +64,7 @@ extension ShardEngine {
       if let publication = mirroredPublication(message.publication, port: port) { removePublication(publication) }
     case .subscribe: handleSubscribe(message.publication, port: port)
     case .unsubscribe: handleUnsubscribe(message.publication, port: port)
+    case .demand: handleDemand(message.publication, encodings: message.encodings, port: port, at: now)
     case .keyframeWanted: handleKeyframeWanted(message.publication, encoding: Int(message.stream), reason: message.reason, at: now)
     }
   }
@@ -80,6 +82,12 @@ extension ShardEngine {
     var packet = unsafe (slab.pointer(to: handle)! + PacketStore.noteOffset).assumingMemoryBound(to: Packet.self).pointee
     packet.inbound = Int32(stream)
     traffic.packetsRelayed &+= 1
+    // Sound: this side holds the slot. Each shard counts frames for itself, because what a full lane lost is missing in its own count alone.
+    guard let bytes = unsafe slab.lentBytes(of: handle, from: packet.start, count: packet.byteCount) else { return slab.release(handle) }
+    if let reason = readFrame(of: &packet, bytes: bytes, at: now) {
+      slab.release(handle)
+      return drops.count(reason)
+    }
     inbound[stream].clock.handlePacket(timestamp: packet.view.timestamp, at: now)
     slab.retain(handle)
     switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: handle, metadata: HistoryNote(packet))) {
@@ -87,8 +95,11 @@ extension ShardEngine {
     case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(handle)
     }
-    if packet.startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
+    if inbound[stream].kind == .video, packet.frame.flags.contains(.startsKeyPicture) {
+      inbound[stream].history.markKeyframe(start: packet.sequence)
+    }
     packets.append(packet)
+    chooseLayersIfDue(after: packet, at: now)
   }
 
   // MARK: Streams
@@ -102,6 +113,7 @@ extension ShardEngine {
     if let stream = slab.ports[port].mirror(of: place) {
       if inbound[stream].mirrored?.serial == description.serial {
         inbound[stream].clock = description.clock
+        inbound[stream].encoding.timelineOffset = description.timelineOffset
         inbound[stream].mirrored?.publisherClock = description.publisherClock
         inbound[stream].extensions = description.extensions
         return
@@ -111,16 +123,15 @@ extension ShardEngine {
     let previous = publications[publication].encodings[description.encoding]
     if previous >= 0 { endMirror(Int(previous), at: now) }
     var mirror = InboundStream(
-      serial: nextSerial, publication: publication, encoding: description.encoding, link: -1, ssrc: description.ssrc,
-      kind: description.kind,
-      extensions: description.extensions, clockRate: description.clockRate)
+      serial: takeSerial(), publication: publication, encoding: description.encoding, format: description.format, link: -1,
+      ssrc: description.ssrc, kind: description.kind, extensions: description.extensions)
     mirror.clock = description.clock
+    mirror.encoding.timelineOffset = description.timelineOffset
     mirror.mirrored = .init(port: port, place: place, serial: description.serial, publisherClock: description.publisherClock)
     guard let stream = inbound.insert(mirror) else { return drops.count(.tooManySources) }
-    nextSerial &+= 1
+    publications[publication].announced = description.format
     publications[publication].encodings[description.encoding] = Int32(stream)
     slab.ports[port].setMirror(stream, of: place)
-    if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
   }
 
   private mutating func endMirror(_ stream: Int, at now: Instant) {
@@ -133,7 +144,7 @@ extension ShardEngine {
     guard let mirrored = inbound[stream].mirrored, now >= mirrored.nextAsking else { return }
     inbound[stream].mirrored?.nextAsking = now + Self.keyframeWantedInterval
     slab.ports[mirrored.port].say(
-      .keyframeWanted(publications[inbound[stream].publication].key, encoding: inbound[stream].encoding, for: reason))
+      .keyframeWanted(publications[inbound[stream].publication].key, encoding: Int(inbound[stream].encoding.index), for: reason))
     publishLanes()
   }
 

@@ -1,5 +1,6 @@
 // Between shards, at home: a publication's packets are opened and parsed here once, and lent to every shard that has subscribers of it.
 
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeWire
@@ -44,7 +45,7 @@ extension ShardEngine {
     // Sound: the turn's reference keeps the slot, and nobody else reads it before the message is published.
     unsafe (slab.place(of: packet.handle)! + PacketStore.noteOffset).initializeMemory(as: Packet.self, to: packet)
     for position in 0..<publications[publication].outposts.count {
-      let port = Int(publications[publication].outposts[position])
+      let port = Int(publications[publication].outposts[position].port)
       slab.retain(packet.handle)
       guard !slab.ports[port].stage(.packet(packet.handle, stream: packet.inbound)) else { continue }
       slab.release(packet.handle)
@@ -57,16 +58,18 @@ extension ShardEngine {
     let publication = inbound[stream].publication
     guard isCurrent(Int32(stream), of: publication) else { return }
     for position in 0..<publications[publication].outposts.count {
-      describe(stream, to: Int(publications[publication].outposts[position]))
+      describe(stream, to: Int(publications[publication].outposts[position].port))
     }
   }
 
   private mutating func describe(_ stream: Int, to port: Int) {
     guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
     let description = RelayedStream(
-      publication: publications[inbound[stream].publication].key, encoding: inbound[stream].encoding, serial: inbound[stream].serial,
+      publication: publications[inbound[stream].publication].key, encoding: Int(inbound[stream].encoding.index),
+      serial: inbound[stream].serial,
       ssrc: inbound[stream].ssrc,
-      kind: inbound[stream].kind, clockRate: inbound[stream].clockRate, extensions: inbound[stream].extensions,
+      kind: inbound[stream].kind, format: publications[inbound[stream].publication].announced ?? inbound[stream].firstFormat,
+      timelineOffset: inbound[stream].encoding.timelineOffset, extensions: inbound[stream].extensions,
       clock: inbound[stream].clock, publisherClock: publisherClock(of: stream))
     // Sound: leased just now; the peer reads it after the message is published.
     unsafe slab.place(of: handle)!.initializeMemory(as: RelayedStream.self, to: description)
@@ -76,7 +79,7 @@ extension ShardEngine {
   /// Tells every outpost of a publication something about it.
   mutating func tellOutposts(of publication: Int, _ message: RelayMessage) {
     for position in 0..<publications[publication].outposts.count {
-      slab.ports[Int(publications[publication].outposts[position])].say(message)
+      slab.ports[Int(publications[publication].outposts[position].port)].say(message)
     }
   }
 
@@ -87,7 +90,7 @@ extension ShardEngine {
       return slab.ports[port].say(.about(key, .publicationEnded))
     }
     publications[publication].addOutpost(port)
-    for encoding in 0..<PublicationState.encodingCapacity where publications[publication].encodings[encoding] >= 0 {
+    for encoding in 0..<Limits.encodingCount where publications[publication].encodings[encoding] >= 0 {
       describe(Int(publications[publication].encodings[encoding]), to: port)
     }
   }
@@ -98,7 +101,7 @@ extension ShardEngine {
   }
 
   mutating func handleKeyframeWanted(_ key: PublicationKey, encoding: Int, reason: KeyframeRequester.Reason, at now: Instant) {
-    guard let publication = publicationIndices[key], encoding < PublicationState.encodingCapacity else { return }
+    guard let publication = publicationIndices[key], encoding < Limits.encodingCount else { return }
     let current = publications[publication].encodings[encoding]
     if current >= 0 { requestKeyframe(of: Int(current), for: reason, at: now) }
   }

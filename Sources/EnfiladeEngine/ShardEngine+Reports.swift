@@ -70,7 +70,7 @@ extension ShardEngine {
     let publisher = publisherClock(of: current)
     guard let timestamp = inbound[current].clock.timestamp(now: now, local: local, publisher: publisher) else { return nil }
     return outbound[stream].statistics.makeInformation(
-      of: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].rewriter.outgoingTimestamp(of: timestamp))
+      of: outbound[stream].ssrc, ntp: local, timestamp: outbound[stream].forwarder.rewriter.outgoingTimestamp(of: timestamp))
   }
 
   /// The clock of whoever publishes an inbound stream, here or at its home.

@@ -1,5 +1,6 @@
 // Which media section an unknown source belongs to (RFC 9143 §9.2), and what it is there.
 
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
 import EnfiladeTransport
@@ -64,14 +65,15 @@ extension ShardEngine {
     }
     let stream = inbound.insert(
       InboundStream(
-        serial: nextSerial, publication: publication, encoding: encoding, link: link, ssrc: ssrc, kind: publications[publication].kind,
-        extensions: links[link].receive[section].extensions, clockRate: format.format.clockRate))
+        serial: takeSerial(), publication: publication, encoding: encoding, format: format.format, link: link, ssrc: ssrc,
+        kind: publications[publication].kind, extensions: links[link].receive[section].extensions))
     guard let stream else { return nil }
-    nextSerial &+= 1
     publications[publication].encodings[encoding] = Int32(stream)
     inbound[stream].feedback = format.feedback
     describe(stream)
-    if !publications[publication].subscribers.isEmpty { requestKeyframe(of: stream, for: .newSubscriber, at: now) }
+    if publications[publication].timeline == nil {
+      publications[publication].timeline = EncodingTimeline(clockRate: format.format.clockRate)
+    }
     return stream
   }
 

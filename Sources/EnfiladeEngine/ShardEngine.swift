@@ -1,6 +1,7 @@
 // One shard: its links, its publications, its packets. Sans-IO: it is told (`handle…`, `perform`), it is asked (`poll…`, `nextDeadline`), and
 // between the two it is drained until nothing is left. Instants never go back.
 
+import EnfiladeForwarding
 package import EnfiladeTransport
 package import EnfiladeWire
 
@@ -21,6 +22,9 @@ package struct ShardEngine: ~Copyable {
   var outbound: Pool<OutboundStream>
   /// Counts inbound streams up, so that a reused index is told from what stood there before.
   var nextSerial: UInt32 = 1
+
+  /// Scratch: what there is to choose from in one publication.
+  var catalog = LayerCatalog()
 
   // How it is found.
   var linkIndices: [LinkID: Int] = [:]
@@ -134,6 +138,12 @@ package struct ShardEngine: ~Copyable {
   package mutating func pollEvent() -> EngineEvent? { events.poll() }
 
   // MARK: Helpers shared by the aspects
+
+  /// A number that no other stream of this shard has.
+  mutating func takeSerial() -> UInt32 {
+    defer { nextSerial = nextSerial == .max ? 1 : nextSerial + 1 }
+    return nextSerial
+  }
 
   /// Holds the one rule of time: it does not go back.
   mutating func advanceClock(to now: Instant) {

@@ -62,6 +62,13 @@ package struct PayloadPatch: Hashable, Sendable {
     return patch
   }
 
+  /// Whether `payload` begins with these bytes already.
+  package func isIdentity(of payload: RawSpan) -> Bool {
+    guard byteCount == replacedByteCount, Int(byteCount) <= payload.byteCount else { return false }
+    for index in 0..<Int(byteCount) where payload.loadUInt8(at: index) != bytes[index] { return false }
+    return true
+  }
+
   /// Writes the new bytes at `offset`; `false`, with nothing written, when there is no room.
   @_lifetime(destination: copy destination)
   package func write(at offset: Int, in destination: inout MutableRawSpan) -> Bool {

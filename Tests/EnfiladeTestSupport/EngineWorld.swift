@@ -116,7 +116,7 @@ package final class EngineWorld {
   private func shard(of command: Command) -> Int {
     switch command {
     case .addLink(let id, _), .configure(let id, _), .restartICE(let id, _, _), .removeLink(let id): shards[id] ?? 0
-    case .bind(let slot, _): slotShards[slot] ?? 0
+    case .bind(let slot, _), .setTarget(let slot, _): slotShards[slot] ?? 0
     case .setMuted(let key, _): Int(key.shard)
     }
   }

@@ -83,6 +83,7 @@ final class EventLog: Sendable {
     case .slotChanged(_, let mid, let publication):
       "slot \(mid) \(publication.map { "\($0.participantName) \($0.kind.rawValue)" } ?? "nothing")"
     case .receiversWanted(_, let audio, let video): "wanted \(audio) \(video)"
+    case .encodingsWanted(_, let mid, let rids): "encodings \(mid) \(rids.joined(separator: ","))"
     case .connectionChanged(_, let state): "connection \(state.rawValue)"
     case .dropped(let count): "dropped \(count)"
     }

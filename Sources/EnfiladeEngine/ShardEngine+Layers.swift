@@ -1,0 +1,125 @@
+// Who gets which layer: chosen a few times a second from what there is, and whenever that changes.
+
+import EnfiladeForwarding
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeWire
+
+extension ShardEngine {
+  /// How often layers are chosen while packets come: often enough that a layer which stops is left within half a second.
+  private static var choiceInterval: TimeDelta { .milliseconds(250) }
+
+  /// Reads a packet's frame, once for all subscribers of this shard; gives the reason when there is none to read.
+  mutating func readFrame(of packet: inout Packet, bytes: RawSpan, at now: Instant) -> DropReason? {
+    guard packet.view.payloadByteCount > 0, packet.format != .telephoneEvent else { return nil }
+    let stream = Int(packet.inbound)
+    if inbound[stream].encoding.codec != packet.format.codec {
+      // Another codec is another stream to whoever decodes it, under the same source.
+      inbound[stream].encoding = Encoding(
+        serial: takeSerial(), index: inbound[stream].encoding.index, codec: packet.format.codec)
+    }
+    let result = inbound[stream].encoding.handlePacket(
+      payload: packet.view.payload(in: bytes), extensions: packet.extensions, in: bytes, sequence: packet.sequence,
+      timestamp: packet.view.timestamp, at: now)
+    guard case .success(let frame) = result else { return .frameUnreadable }
+    packet.frame = frame
+    if let data = packet.extensions.data(of: .videoLayersAllocation, in: bytes), let allocation = VideoLayersAllocation(data) {
+      noteAllocation(allocation, publication: inbound[stream].publication)
+    }
+    return nil
+  }
+
+  /// Chooses layers, if it is time or a picture begins that somebody may have waited for.
+  mutating func chooseLayersIfDue(after packet: Packet, at now: Instant) {
+    let publication = inbound[Int(packet.inbound)].publication
+    let isDue = now >= publications[publication].nextChoice
+    let beginsPicture = inbound[Int(packet.inbound)].kind == .video && packet.frame.flags.contains(.startsKeyPicture)
+    if isDue || beginsPicture { chooseLayers(of: publication, at: now) }
+  }
+
+  /// Lets every subscriber of a publication choose from what it consists of now.
+  mutating func chooseLayers(of publication: Int, at now: Instant) {
+    publications[publication].nextChoice = now + Self.choiceInterval
+    gatherLayers(of: publication, at: now)
+    var demanded: UInt8 = 0
+    for position in 0..<publications[publication].subscribers.count {
+      let stream = Int(publications[publication].subscribers[position])
+      choose(for: stream, at: now)
+      demanded |= outbound[stream].forwarder.demandedEncodings
+    }
+    noteDemand(demanded, of: publication, at: now)
+  }
+
+  /// Lets one subscriber choose.
+  mutating func chooseLayer(for stream: Int, at now: Instant) {
+    let publication = Int(outbound[stream].publication)
+    guard publication >= 0 else { return }
+    gatherLayers(of: publication, at: now)
+    choose(for: stream, at: now)
+  }
+
+  private mutating func gatherLayers(of publication: Int, at now: Instant) {
+    catalog.removeAll()
+    for index in 0..<Limits.encodingCount {
+      let stream = Int(publications[publication].encodings[index])
+      if stream >= 0 { Self.add(stream, of: inbound, to: &catalog, at: now) }
+    }
+  }
+
+  private static func add(_ stream: Int, of inbound: borrowing Pool<InboundStream>, to catalog: inout LayerCatalog, at now: Instant) {
+    catalog.add(inbound[stream].encoding, at: now)
+  }
+
+  private mutating func choose(for stream: Int, at now: Instant) {
+    let publication = Int(outbound[stream].publication)
+    if let format = publications[publication].announced {
+      outbound[stream].forwarder.setCodecAccepted(outbound[stream].payloadTypes.payloadType(for: format) != nil)
+    }
+    outbound[stream].forwarder.choose(from: catalog, at: now)
+    askForKeyframe(for: stream, at: now)
+  }
+
+  /// Asks for the key frame that a subscriber cannot go on without, if there is one and it has not been asked for.
+  mutating func askForKeyframe(for stream: Int, at now: Instant) {
+    let publication = Int(outbound[stream].publication)
+    guard publication >= 0, canSend(to: outbound[stream].link) else { return }
+    guard let encoding = outbound[stream].forwarder.pollKeyframeWish(at: now) else { return }
+    let source = Int(publications[publication].encodings[Int(encoding)])
+    guard source >= 0 else { return }
+    requestKeyframe(of: source, for: outbound[stream].forwarder.serial == 0 ? .newSubscriber : .layerSwitch, at: now)
+  }
+
+  private mutating func noteAllocation(_ allocation: VideoLayersAllocation, publication: Int) {
+    for index in 0..<Limits.encodingCount {
+      let stream = Int(publications[publication].encodings[index])
+      if stream >= 0 { inbound[stream].encoding.handleAllocation(allocation) }
+    }
+  }
+
+  // MARK: Demand
+
+  /// Tells the application, or the publication's home, when other encodings are watched than before.
+  private mutating func noteDemand(_ local: UInt8, of publication: Int, at now: Instant) {
+    guard publications[publication].kind == .video else { return }
+    let key = publications[publication].key
+    guard publications[publication].home < 0 else {
+      guard publications[publication].toldDemand != local else { return }
+      publications[publication].toldDemand = local
+      slab.ports[Int(publications[publication].home)].say(.demand(key, encodings: local))
+      return
+    }
+    var demanded = local
+    for position in 0..<publications[publication].outposts.count {
+      demanded |= publications[publication].outposts[position].demandedEncodings
+    }
+    if let wanted = publications[publication].demand.update(demanded, at: now) { events.append(.encodingsWanted(key, wanted)) }
+  }
+
+  mutating func handleDemand(_ key: PublicationKey, encodings: UInt8, port: Int, at now: Instant) {
+    guard let publication = publicationIndices[key] else { return }
+    for position in 0..<publications[publication].outposts.count where publications[publication].outposts[position].port == Int32(port) {
+      publications[publication].outposts[position].demandedEncodings = encodings
+    }
+    chooseLayers(of: publication, at: now)
+  }
+}
