@@ -33,7 +33,7 @@ struct ForwarderModelTests {
     world.run()
     for problem in world.problems.prefix(3) { Issue.record("seed \(options.seed): \(problem)") }
     for index in 0..<world.subscribers.count {
-      var decoder = ModelDecoder(lostForEver: world.lostForEver, description: options.description)
+      var decoder = ModelDecoder(lostForEver: world.lostForEver, cutOff: world.cutOff, description: options.description)
       decoder.read(world.subscribers[index].copies)
       for problem in decoder.problems.prefix(3) { Issue.record("seed \(options.seed), subscriber \(index): \(problem)") }
       #expect(decoder.decodedFrameCount > 0, "seed \(options.seed), subscriber \(index)")

@@ -10,7 +10,10 @@ extension ForwardingWorld {
     let due = takeDue()
     for (index, serial, packet) in due {
       // What is left of a source that was replaced is not forwarded.
-      guard encodings[index].state.serial == serial else { continue }
+      guard encodings[index].state.serial == serial else {
+        cutOff.insert(Self.identity(packet.truth))
+        continue
+      }
       arrive(packet, at: index)
     }
   }
@@ -49,7 +52,8 @@ extension ForwardingWorld {
     let at = instant
     switch Self.decide(packet, encodings, index, &subscribers[subscriber].forwarder, at: at) {
     case .forward(let output, let sent), .fill(let output, let sent):
-      let copy = OutgoingCopy(of: stored, sent: sent, output: output, codec: options.description.codec)
+      let copy = OutgoingCopy(
+        of: stored, sent: sent, output: output, codec: options.description.codec, structure: encodings[index].state.reader.structureBits)
       if subscribers[subscriber].byOutput.updateValue(copy, forKey: output.rawValue) != nil {
         problems.append("\(now): output number \(output.rawValue) twice")
       }
@@ -89,17 +93,21 @@ extension ForwardingWorld {
         problems.append("\(now): \(asked.rawValue) was sent and cannot be found")
         continue
       }
-      guard let stored = find(sent) else { continue }
-      if OutgoingCopy(of: stored, sent: sent, output: wide, codec: options.description.codec) != first {
+      guard let (stored, structure) = find(sent) else { continue }
+      if OutgoingCopy(of: stored, sent: sent, output: wide, codec: options.description.codec, structure: structure) != first {
         problems.append("\(now): \(asked.rawValue) was repaired with other bytes")
       }
     }
   }
 
-  private func find(_ sent: SentPacket) -> StoredPacket? {
+  private func find(_ sent: SentPacket) -> (StoredPacket, DependencyStructureBits?)? {
     for index in 0..<encodings.count where UInt16(truncatingIfNeeded: encodings[index].state.serial) == sent.generation {
-      for (number, stored) in encodings[index].stored where UInt32(truncatingIfNeeded: number) == sent.inputLow { return stored }
+      for (number, stored) in encodings[index].stored where UInt32(truncatingIfNeeded: number) == sent.inputLow {
+        return (stored, encodings[index].state.reader.structureBits)
+      }
     }
-    return retired[UInt32(sent.generation)]?.first { UInt32(truncatingIfNeeded: $0.key) == sent.inputLow }?.value
+    // Without its encoding a source that is gone has its packets, but no structure.
+    guard !sent.flags.contains(.bringsStructure) else { return nil }
+    return retired[UInt32(sent.generation)]?.first { UInt32(truncatingIfNeeded: $0.key) == sent.inputLow }.map { ($0.value, nil) }
   }
 }

@@ -74,6 +74,9 @@ struct ForwardingWorld: ~Copyable {
   var timeline = EncodingTimeline(clockRate: 90_000)
   var catalog = LayerCatalog()
   var lostForEver: Set<UInt64> = []
+  /// Frames of sources that were replaced before all of it had arrived.
+  var cutOff: Set<UInt64> = []
+  var resumeAt: [Int] = []
   var problems: [String] = []
   var now = 0
   private var arrivals: [Arrival] = []
@@ -88,6 +91,7 @@ struct ForwardingWorld: ~Copyable {
     random = SeededRandom(seed: options.seed &* 7919 &+ 1)
     for index in 0..<options.encodingCount { encodings.append(Self.makeEncoding(index, serial: UInt32(index + 1), options)) }
     nextSerial = UInt32(options.encodingCount + 1)
+    resumeAt = Array(repeating: .max, count: options.subscriberCount)
     for index in 0..<options.subscriberCount { subscribers.append(WorldSubscriber(seed: options.seed &+ UInt64(index) &* 1000)) }
   }
 
@@ -112,6 +116,11 @@ struct ForwardingWorld: ~Copyable {
       if options.restarts, random.next() % 3000 == 0 { restart() }
       if options.pauses, options.encodingCount > 1, random.next() % 2500 == 0 {
         encodings[Int(random.next() % UInt64(encodings.count))].pausedUntil = now + 1700
+      }
+      for index in resumeAt.indices where resumeAt[index] <= now {
+        resumeAt[index] = .max
+        subscribers[index].forwarder.setTarget(LayerTarget())
+        choose()
       }
       ask()
       if random.next() % 20 == 0 { checkRepair() }
@@ -194,7 +203,9 @@ struct ForwardingWorld: ~Copyable {
     case 1: (target.maximumWidth, target.maximumHeight) = (640, 360)
     case 2: target.maximumFrameRate = random.next() & 1 == 0 ? 8 : 15
     case 3: target.budget = .kilobitsPerSecond(Int64(20 + random.next() % 200))
-    case 4 where options.pauses: target.isPaused = true
+    case 4 where options.pauses:
+      target.isPaused = true
+      resumeAt[index] = now + 600
     default: break
     }
     subscribers[index].forwarder.setTarget(target)

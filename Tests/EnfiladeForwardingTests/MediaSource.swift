@@ -37,7 +37,7 @@ struct MediaSource {
   static let extensions = ExtensionMap([.dependencyDescriptor: 3, .frameMarking: 4])
 
   let description: Description
-  let mode: ScalabilityMode
+  private(set) var mode: ScalabilityMode
   let source: UInt32
   let width: Int
   let height: Int
@@ -62,6 +62,8 @@ struct MediaSource {
   init(description: Description, mode: ScalabilityMode, source: UInt32, width: Int, height: Int, packetsPerFrame: Int, seed: UInt64) {
     self.description = description
     self.mode = mode
+    // Frame marking as it is in use does not tell, so an encoder that sends it does not do it.
+    if description == .h264FrameMarking { self.mode.leans = false }
     self.source = source
     self.width = width
     self.height = height
@@ -70,7 +72,7 @@ struct MediaSource {
     // Half of them about to wrap.
     func counter(_ bits: UInt64) -> UInt64 {
       let top: UInt64 = 1 << bits
-      return dice.next() & 1 == 0 ? top - 1 - dice.next() % 40 : dice.next() % top
+      return dice.next() & 1 == 0 ? top - 1 - dice.next() % min(40, top) : dice.next() % top
     }
     sequence = UInt16(truncatingIfNeeded: counter(16))
     timestampBase = UInt32(truncatingIfNeeded: dice.next() & 1 == 0 ? (1 << 32) - 1 - dice.next() % 90_000 : dice.next())

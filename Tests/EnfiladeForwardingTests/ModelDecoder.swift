@@ -7,6 +7,8 @@ import EnfiladeWire
 struct ModelDecoder {
   /// Frames of which a packet never reached the forwarder.
   let lostForEver: Set<UInt64>
+  /// Frames of sources that were replaced before all of it had arrived.
+  let cutOff: Set<UInt64>
   let description: Description
   private(set) var problems: [String] = []
   private(set) var decodedFrameCount = 0
@@ -24,7 +26,8 @@ struct ModelDecoder {
     var identity: UInt64 { UInt64(truth.source) << 32 | UInt64(truth.frame) }
   }
 
-  init(lostForEver: Set<UInt64>, description: Description) {
+  init(lostForEver: Set<UInt64>, cutOff: Set<UInt64>, description: Description) {
+    self.cutOff = cutOff
     self.lostForEver = lostForEver
     self.description = description
   }
@@ -84,7 +87,7 @@ struct ModelDecoder {
 
   /// Where numbers are missing, a packet must have been lost on the way in; in the world nothing else makes a gap once all has arrived.
   private mutating func checkGaps(_ stream: [(wide: Int64, copy: OutgoingCopy)], _ frames: [Frame]) {
-    guard lostForEver.isEmpty, let last = stream.last else { return }
+    guard lostForEver.isEmpty, cutOff.isEmpty, let last = stream.last else { return }
     var previous: Int64?
     for (wide, _) in stream where last.wide - wide > 200 {
       if let previous, wide != previous + 1 { problems.append("numbers \(previous + 1)..<\(wide) are missing") }
@@ -96,7 +99,7 @@ struct ModelDecoder {
 
   private mutating func checkReferences(_ frames: [Frame]) {
     var decoded: Set<UInt64> = []
-    var excused = lostForEver
+    var excused = lostForEver.union(cutOff)
     for (position, frame) in frames.enumerated() {
       if sources.last != frame.truth.source {
         sources.append(frame.truth.source)
@@ -105,7 +108,7 @@ struct ModelDecoder {
       guard frame.isComplete else {
         // Cut off by a switch, lost on the way in, or still on its way.
         let isLastOfStretch = !frames[(position + 1)...].contains { $0.truth.source == frame.truth.source } || isCut(frames, position)
-        if !lostForEver.contains(frame.identity), !isLastOfStretch, position < frames.count - 40 {
+        if !excused.contains(frame.identity), !isLastOfStretch, position < frames.count - 40 {
           problems.append(
             "frame \(frame.truth.frame) of \(frame.truth.source) has \(frame.copies.count) of \(frame.truth.packetCount) packets")
         }
@@ -153,7 +156,7 @@ struct ModelDecoder {
       let markers = picture.flatMap { $0.copies.map(\.marker) }
       let isCutOff = end < frames.count && frames[end].truth.source != first.source
       if markers.dropLast().contains(true) || markers.last == false && !isCutOff && end < frames.count - 40 {
-        let cause = picture.contains { lostForEver.contains($0.identity) } || !lostForEver.isEmpty
+        let cause = picture.contains { lostForEver.contains($0.identity) } || !lostForEver.isEmpty || !cutOff.isEmpty
         if !cause { problems.append("markers \(markers) in the picture of \(first.captureMilliseconds) ms, layers \(layers)") }
       }
     }
@@ -256,11 +259,13 @@ struct ModelDecoder {
     var complete: Set<UInt16> = []
     var active: UInt32 = 0
     var last: (number: UInt16, source: UInt32)?
-    for frame in frames {
+    for (position, frame) in frames.enumerated() {
       var number: UInt16?
       for copy in frame.copies {
         guard case .success(let descriptor) = reader.read(copy.dependency.rawBytes) else {
-          if frame.isComplete { problems.append("frame \(frame.truth.frame) has a descriptor that cannot be read") }
+          if frame.isComplete, lostForEver.isEmpty, cutOff.isEmpty {
+            problems.append("frame \(frame.truth.frame) has a descriptor that cannot be read")
+          }
           continue
         }
         if let number, number != descriptor.header.frameNumber { problems.append("frame \(frame.truth.frame) has two numbers") }
@@ -287,7 +292,7 @@ struct ModelDecoder {
         if !told.isSubset(of: Set(frame.truth.references)) {
           problems.append("frame \(frame.truth.frame) points at \(told), not \(frame.truth.references)")
         }
-        checkChains(descriptor, reader, active, complete, frame)
+        if position < frames.count - 40 { checkChains(descriptor, reader, active, complete, frame) }
       }
       if frame.isComplete, let number { complete.insert(number) }
       // Numbers come round; what is far back is not meant any more.
@@ -298,7 +303,7 @@ struct ModelDecoder {
   private mutating func checkChains(
     _ descriptor: DependencyDescriptor, _ reader: DependencyDescriptorReader, _ active: UInt32, _ complete: Set<UInt16>, _ frame: Frame
   ) {
-    guard let structure = reader.structure, structure.chainCount > 0, lostForEver.isEmpty else { return }
+    guard let structure = reader.structure, structure.chainCount > 0, lostForEver.isEmpty, cutOff.isEmpty else { return }
     let isTold = (0..<structure.decodeTargetCount).contains {
       active >> UInt32($0) & 1 != 0 && descriptor.frame.indication(for: $0) != .notPresent
     }

@@ -13,7 +13,7 @@ struct OutgoingCopy: Hashable, Sendable {
   var dependency: [UInt8]
 
   /// Makes the copy from the packet and what is remembered of it: the way of the first sending and of every repair.
-  init(of stored: StoredPacket, sent: SentPacket, output: ExtendedSequenceNumber, codec: Codec) {
+  init(of stored: StoredPacket, sent: SentPacket, output: ExtendedSequenceNumber, codec: Codec, structure: DependencyStructureBits?) {
     sequence = output.wire.rawValue
     timestamp = sent.timestamp.rawValue
     marker = sent.marker
@@ -28,11 +28,11 @@ struct OutgoingCopy: Hashable, Sendable {
       payload = (0..<Int(patch.byteCount)).map { patch.bytes[$0] } + original[Int(patch.replacedByteCount)...]
     }
     guard let source = stored.extensions.data(of: .dependencyDescriptor, in: bytes.rawBytes) else { return }
-    var room = [UInt8](repeating: 0xEE, count: SentPacket.dependencyDescriptorRoom(for: source))
+    var room = [UInt8](repeating: 0xEE, count: sent.dependencyDescriptorRoom(for: source, structure: structure))
     var span = room.mutableSpan
     // Bytes have no padding.
     var place = unsafe span.mutableBytes
-    guard let count = sent.writeDependencyDescriptor(source, into: &place) else { return }
+    guard let count = sent.writeDependencyDescriptor(source, structure: structure, into: &place) else { return }
     dependency = Array(room[..<count])
   }
 }

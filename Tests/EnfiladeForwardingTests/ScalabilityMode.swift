@@ -16,6 +16,8 @@ struct ScalabilityMode: CustomTestStringConvertible, Sendable, Hashable {
   var spatial: Int
   var temporal: Int
   var between: Between
+  /// Whether upper temporal layers lean on their own past in every second round.
+  var leans = true
 
   var testDescription: String {
     let letter = between == .none ? "S" : "L"
@@ -40,7 +42,7 @@ struct ScalabilityMode: CustomTestStringConvertible, Sendable, Hashable {
   /// like every other, but for what would refer to before it.
   func temporalDistances(at position: Int) -> [Int] {
     let place = position % pattern.count
-    let leansBack = position % groupLength >= pattern.count
+    let leansBack = leans && position % groupLength >= pattern.count
     switch (temporal, place) {
     case (1, _): return [1]
     case (2, 0): return [2]
