@@ -6,163 +6,150 @@ extension Forwarder {
   /// What becomes of a packet of `encoding`. After the packet that begins a stretch (``serial`` changes), the caller offers what it has of
   /// later packets of that encoding in its history: they may have overtaken the beginning.
   package mutating func decide(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
-    if encoding.serial == serial { return follow(packet, of: encoding, at: now) }
-    if encoding.serial == previousSerial, packet.sequence <= rewriter.previous.newestInput { return followPrevious(packet) }
+    if encoding.serial == current.serial { return follow(packet, of: encoding, at: now) }
+    if encoding.serial == previous.serial, packet.sequence <= rewriter.previous.newestInput { return followPrevious(packet, of: encoding) }
     return begin(packet, of: encoding, at: now)
   }
 
   /// Leaves a packet out that the subscriber cannot read, so that what follows closes up.
   package mutating func leaveOut(_ packet: ForwardPacket, of encoding: borrowing Encoding) {
-    if encoding.serial == serial { rewriter.leaveOut(packet.sequence) }
+    if encoding.serial == current.serial { rewriter.leaveOut(packet.sequence) }
   }
 
   // MARK: The stretch that runs
 
-  private mutating func follow(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
+  mutating func follow(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
     if packet.isEmpty { return omit(packet, for: .padding) }
     let frame = packet.frame
     guard frame.flags.contains(.isNumbered) else {
-      return frame.indication(points.current.decodeTarget) == FrameInfo.notPresent
-        ? omit(packet, for: .layer) : place(packet, of: encoding, point: points.current, at: now)
+      return frame.indication(current.points.current.decodeTarget) == FrameInfo.notPresent
+        ? omit(packet, for: .layer) : place(packet, of: encoding, at: now)
     }
-    switch ledger.standing(of: frame.number) {
-    case .forwarded:
-      return place(packet, of: encoding, point: points.point(at: frame.number) ?? points.current, at: now)
-    case .dropped:
-      return omit(packet, for: .layer)
-    case .tooOld:
-      return omit(packet, for: .tooOld)
+    switch current.ledger.standing(of: frame.number) {
+    case .forwarded: return place(packet, of: encoding, at: now)
+    case .dropped: return omit(packet, for: .layer)
+    case .tooOld: return omit(packet, for: .tooOld)
     case .late:
-      guard let point = points.point(at: frame.number) else { return omit(packet, for: .tooOld) }
-      return settle(packet, point: point, of: encoding, isNewest: false, at: now)
+      let reason = current.lateRefusal(of: frame)
+      current.ledger.note(frame.number, isForwarded: reason == nil, closesGap: false)
+      if let reason { return omit(packet, for: reason) }
+      return place(packet, of: encoding, at: now)
     case .new:
       if let wanted { move(towards: wanted, at: packet, of: encoding, now: now) }
       newestInputTimestamp = packet.timestamp
-      return settle(packet, point: points.current, of: encoding, isNewest: true, at: now)
+      return settle(packet, of: encoding, at: now)
     }
   }
 
-  /// Decides a frame at the first of its packets that came.
-  private mutating func settle(
-    _ packet: ForwardPacket, point: OperatingPoint, of encoding: borrowing Encoding, isNewest: Bool, at now: Instant
-  ) -> ForwardVerdict {
+  /// Decides a new frame at the first of its packets that came.
+  private mutating func settle(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
     let frame = packet.frame
-    let reason = judge(frame, point: point, in: ledger)
-    if let reason {
+    if current.restarts(at: frame.number) { current.needsAlignment = true }
+    if let reason = current.refusal(of: frame, at: current.points.current) {
       if reason != .layer, frame.temporalID == 0 { isBroken = true }
-      let closesGap = isNewest && frame.flags.contains(.closesPictureGaps)
-      ledger.note(frame.number, isForwarded: false, closesGap: closesGap)
+      let closesGap = frame.flags.contains(.closesPictureGaps)
+      current.ledger.note(frame.number, isForwarded: false, closesGap: closesGap)
       if closesGap { rewriter.current.pictureOffset &-= 1 }
+      if frame.flags.contains(.carriesStructure) { current.needsStructure = true }
       return omit(packet, for: reason)
     }
-    if isNewest {
-      if frame.flags.contains(.startsKeyPicture) { isBroken = false }
-      // A publisher that starts anew counts from elsewhere; to the subscriber the counters go on.
-      if frame.flags.contains(.startsKeyPicture), frame.number &- ledger.newest > Self.restartDistance {
-        rewriter.alignPictures(with: frame)
-      }
-    }
-    ledger.note(frame.number, isForwarded: true, closesGap: false)
-    if isNewest { rewriter.noteNewest(frame) }
-    return place(packet, of: encoding, point: point, at: now)
+    if frame.flags.contains(.startsKeyPicture) { isBroken = false }
+    if current.needsAlignment { alignCounters(with: frame) }
+    if current.needsAnnouncement { current.announcingFrame = frame.number }
+    current.needsAnnouncement = false
+    if current.needsStructure, !frame.flags.contains(.carriesStructure) { current.structureFrame = frame.number }
+    current.needsStructure = false
+    current.ledger.note(frame.number, isForwarded: true, closesGap: false)
+    rewriter.noteNewest(frame)
+    return place(packet, of: encoding, at: now)
   }
 
-  /// A gap of frames as long as this in front of a key picture is no loss.
-  private static var restartDistance: Int64 { 1024 }
-
-  /// Why a frame is not for this decode target, or `nil` when it is.
-  @inline(__always)
-  private func judge(_ frame: FrameInfo, point: OperatingPoint, in ledger: FrameLedger) -> ForwardDrop? {
-    guard frame.epoch == point.epoch else { return .otherStructure }
-    guard frame.indication(point.decodeTarget) != FrameInfo.notPresent else { return .layer }
-    return frame.references & ledger.droppedFrames(before: frame.number) == 0 ? nil : .undecodable
+  /// The counters go on from where they are, though those of the source are elsewhere.
+  private mutating func alignCounters(with frame: FrameInfo) {
+    current.needsAlignment = false
+    // Within a stretch the beginning of the new run may still be on its way: it is left some room, which VP9 and AV1 allow.
+    let isRestart = current.ledger.newest != .min && current.restarts(at: frame.number)
+    let room: Int64 = isRestart && !frame.flags.contains(.closesPictureGaps) ? 4 : 0
+    rewriter.alignPictures(with: frame, room: room)
+    if isRestart { current.firstFrame = frame.number &- room }
   }
 
   // MARK: The stretch before
 
-  private mutating func followPrevious(_ packet: ForwardPacket) -> ForwardVerdict {
+  private mutating func followPrevious(_ packet: ForwardPacket, of encoding: borrowing Encoding) -> ForwardVerdict {
     let frame = packet.frame
     var isWanted = !packet.isEmpty
-    var point = previousPoints.current
     if isWanted, frame.flags.contains(.isNumbered) {
-      switch previousLedger.standing(of: frame.number) {
-      case .forwarded: point = previousPoints.point(at: frame.number) ?? point
+      switch previous.ledger.standing(of: frame.number) {
+      case .forwarded: break
       case .late:
-        if let then = previousPoints.point(at: frame.number), judge(frame, point: then, in: previousLedger) == nil {
-          point = then
-        } else {
-          isWanted = false
-        }
-        previousLedger.note(frame.number, isForwarded: isWanted, closesGap: false)
+        isWanted = previous.lateRefusal(of: frame) == nil
+        previous.ledger.note(frame.number, isForwarded: isWanted, closesGap: false)
       // A frame that had not begun when the next stretch did is part of the past.
       case .new, .dropped, .tooOld: isWanted = false
       }
     }
     guard isWanted else {
       guard case .hole(let output) = rewriter.leaveOutOfPrevious(packet.sequence) else { return .drop(.tooOld) }
-      return fill(packet, at: output, generation: previousSerial, timestampOffset: rewriter.previous.timestampOffset)
+      return fill(packet, at: output, generation: previous.serial, timestampOffset: rewriter.previous.timestampOffset)
     }
     guard let placement = rewriter.placeInPrevious(packet.sequence, timestamp: packet.timestamp) else { return .drop(.duplicate) }
-    return .forward(
-      placement.sequence,
-      copy(packet, placed: placement, in: rewriter.previous, ledger: previousLedger, point: point, generation: previousSerial))
+    return .forward(placement.sequence, copy(packet, placed: placement, in: rewriter.previous, passage: previous, of: encoding))
   }
 
   // MARK: Numbering
 
-  func copy(
-    _ packet: ForwardPacket, placed: StreamRewriter.Placement, in stretch: StreamRewriter.Stretch, ledger: FrameLedger,
-    point: OperatingPoint, generation: UInt32
+  private mutating func place(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
+    guard let placement = rewriter.place(packet.sequence, timestamp: packet.timestamp, now: now) else { return .drop(.duplicate) }
+    if timelineBase == nil, let offset = encoding.timelineOffset {
+      timelineBase = rewriter.current.timestampOffset &- rewriter.current.skew &- offset
+    }
+    return .forward(placement.sequence, copy(packet, placed: placement, in: rewriter.current, passage: current, of: encoding))
+  }
+
+  private func copy(
+    _ packet: ForwardPacket, placed: StreamRewriter.Placement, in stretch: borrowing StreamRewriter.Stretch, passage: borrowing Passage,
+    of encoding: borrowing Encoding
   ) -> SentPacket {
     let frame = packet.frame
     var sent = SentPacket(
-      generation: UInt16(truncatingIfNeeded: generation), input: packet.sequence, timestamp: placed.timestamp)
+      generation: UInt16(truncatingIfNeeded: passage.serial), input: packet.sequence, timestamp: placed.timestamp)
     if packet.marker { sent.flags.insert(.marker) }
-    // The picture ends here for this subscriber, whatever comes above.
-    if frame.flags.contains([.marksSpatialLayers, .endsFrame]), frame.spatialID == point.spatialID { sent.flags.insert(.marker) }
     if frame.flags.contains(.hasPicture) {
       var picture = frame.picture &+ stretch.pictureOffset
-      if frame.flags.contains(.closesPictureGaps) { picture &+= ledger.closedCount(after: frame.number) }
+      if frame.flags.contains(.closesPictureGaps) { picture &+= passage.ledger.closedCount(after: frame.number) }
       sent.pictureID = UInt16(truncatingIfNeeded: picture) & 0x7FFF
       sent.tl0PictureIndex = frame.tl0PictureIndex &+ stretch.tl0Offset
       sent.detail = (frame.keyIndex &+ stretch.keyIndexOffset) & 0x1F
       sent.flags.insert(.rewritesPicture)
     }
-    if frame.flags.contains(.usesDependencyDescriptor) {
-      sent.frameNumber = UInt16(truncatingIfNeeded: frame.number &+ stretch.frameOffset)
-      sent.flags.insert(.rewritesDependency)
-    }
+    guard frame.flags.contains(.marksSpatialLayers) else { return sent }
+    let point = passage.points.point(at: frame.number)
+    // The picture ends here for this subscriber, whatever comes above.
+    if frame.flags.contains(.endsFrame), frame.spatialID == point.spatialID { sent.flags.insert(.marker) }
+    guard frame.flags.contains(.usesDependencyDescriptor) else { return sent }
+    sent.frameNumber = UInt16(truncatingIfNeeded: frame.number &+ stretch.frameOffset)
+    sent.flags.insert(.rewritesDependency)
+    guard frame.flags.contains(.startsFrame), encoding.layers.epoch == point.epoch else { return sent }
+    let bringsStructure = frame.number == passage.structureFrame
+    let isAnnouncing = frame.number == passage.announcingFrame
+    guard bringsStructure || isAnnouncing || frame.flags.contains(.carriesStructure) else { return sent }
+    if bringsStructure { sent.flags.insert(.bringsStructure) }
+    sent.activeDecodeTargets = encoding.layers.subset(of: point.decodeTarget) & encoding.reader.activeDecodeTargets
+    sent.detail = UInt8(truncatingIfNeeded: max(1, encoding.layers.count) - 1) & 0x1F
     return sent
-  }
-
-  mutating func place(
-    _ packet: ForwardPacket, of encoding: borrowing Encoding, point: OperatingPoint, at now: Instant
-  ) -> ForwardVerdict {
-    guard let placement = rewriter.place(packet.sequence, timestamp: packet.timestamp, now: now) else { return .drop(.duplicate) }
-    if timelineBase == nil, let offset = encoding.timelineOffset {
-      timelineBase = rewriter.current.timestampOffset &- rewriter.current.skew &- offset
-    }
-    var sent = copy(packet, placed: placement, in: rewriter.current, ledger: ledger, point: point, generation: serial)
-    let frame = packet.frame
-    if frame.flags.contains([.usesDependencyDescriptor, .startsFrame]),
-      frame.flags.contains(.carriesStructure) || frame.number == announcingFrame, encoding.layers.epoch == point.epoch
-    {
-      sent.activeDecodeTargets = encoding.layers.subset(of: point.decodeTarget) & encoding.reader.activeDecodeTargets
-      sent.detail = UInt8(truncatingIfNeeded: max(1, encoding.layers.count) - 1) & 0x1F
-    }
-    return .forward(placement.sequence, sent)
   }
 
   /// Leaves a packet out; where its number has been left open for it, that is filled.
   private mutating func omit(_ packet: ForwardPacket, for reason: ForwardDrop) -> ForwardVerdict {
     guard case .hole(let output) = rewriter.leaveOut(packet.sequence) else { return .drop(reason) }
     if output > rewriter.newestOutput { rewriter.newestOutput = output }
-    return fill(packet, at: output, generation: serial, timestampOffset: rewriter.current.timestampOffset)
+    return fill(packet, at: output, generation: current.serial, timestampOffset: rewriter.current.timestampOffset)
   }
 
-  private func fill(_ packet: ForwardPacket, at output: ExtendedSequenceNumber, generation: UInt32, timestampOffset: UInt32)
-    -> ForwardVerdict
-  {
+  private func fill(
+    _ packet: ForwardPacket, at output: ExtendedSequenceNumber, generation: UInt32, timestampOffset: UInt32
+  ) -> ForwardVerdict {
     var sent = SentPacket(
       generation: UInt16(truncatingIfNeeded: generation), input: packet.sequence,
       timestamp: RTPTimestamp(packet.timestamp.rawValue &+ timestampOffset))

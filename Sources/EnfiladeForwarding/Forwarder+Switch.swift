@@ -8,7 +8,7 @@ extension Forwarder {
   /// A new frame begins: takes the step towards the wanted layer that a decoder survives here, if there is one.
   mutating func move(towards wanted: LayerCatalog.Candidate, at packet: ForwardPacket, of encoding: borrowing Encoding, now: Instant) {
     let frame = packet.frame
-    let point = points.current
+    let point = current.points.current
     if frame.flags.contains(.startsKeyPicture) {
       // Everything can begin here. While another encoding is awaited, this one goes on as it is.
       guard encoding.layers.epoch == frame.epoch else { return }
@@ -26,7 +26,7 @@ extension Forwarder {
     {
       // The highest temporal layer stands for all above it too; which that is changes as layers are discovered.
       let same = OperatingPoint(wanted.layer, epoch: point.epoch)
-      if same != point { points.change(to: same, from: frame.number) }
+      if same != point { current.points.change(to: same, from: frame.number) }
       needsKeyPicture = false
       return
     }
@@ -55,19 +55,23 @@ extension Forwarder {
 
   /// More frames from here on: the target calls this frame a switch, and what it refers to went out.
   private func canRise(to step: OperatingPoint, at frame: FrameInfo) -> Bool {
-    frame.indication(step.decodeTarget) == FrameInfo.switchable && frame.references & ledger.droppedFrames(before: frame.number) == 0
+    // A frame that is missing counts as left out: were it to come late, it might turn out not to be decodable.
+    frame.indication(step.decodeTarget) == FrameInfo.switchable
+      && frame.references & ~current.ledger.forwardedFrames(before: frame.number) == 0
   }
 
   /// Less from here on: everything of the lower target since the last key picture went out, as far as it came.
   private func isWhole(_ step: OperatingPoint, at frame: FrameInfo, _ encoding: borrowing Encoding) -> Bool {
     guard let members = encoding.reader.history.members(of: step.decodeTarget, before: frame.number) else { return false }
-    return members & ledger.droppedFrames(before: frame.number) == 0
+    return members & ~current.ledger.forwardedFrames(before: frame.number) == 0
   }
 
   private mutating func change(to point: OperatingPoint, at frame: FrameInfo, now: Instant) {
-    guard point != points.current else { return }
-    points.change(to: point, from: frame.number)
-    announcingFrame = frame.number
+    guard point != current.points.current else { return }
+    // From the lowest layer of the picture on, which may have been overtaken by this one.
+    let first = point.spatialID == current.points.current.spatialID ? frame.number : frame.number &- Int64(frame.spatialID)
+    current.points.change(to: point, from: first)
+    current.needsAnnouncement = true
     log.append(
       DecisionLog.Entry(
         at: now, kind: .switched, reason: reason, encoding: encoding, spatialID: point.spatialID, temporalID: point.temporalID))
@@ -90,34 +94,28 @@ extension Forwarder {
         spatialID: isWanted ? wanted.layer.spatialID : 0, temporalID: isWanted ? wanted.layer.temporalID : .max)
     else { return .drop(.otherStructure) }
     // Nobody begins behind what came before: it would be sent what it has, or miss what will not come again.
-    if encoding.serial == previousSerial, packet.sequence <= rewriter.previous.newestInput { return .drop(.tooOld) }
+    if encoding.serial == previous.serial, packet.sequence <= rewriter.previous.newestInput { return .drop(.tooOld) }
     guard let alignment = align(packet.timestamp, of: encoding, at: now) else { return .drop(.timestampBehind) }
 
+    let skew = alignment.skew
     if serial != 0 {
-      previousSerial = serial
-      previousPoints = points
-      previousLedger = ledger
-      rewriter.beginStretch(at: packet.sequence, timestampOffset: alignment.offset &+ alignment.skew, skew: alignment.skew)
+      previous = current
+      rewriter.beginStretch(at: packet.sequence, timestampOffset: alignment.offset &+ skew, skew: skew)
     } else {
       // The stretch that was stopped is the one before already.
-      rewriter.restartStretch(at: packet.sequence, timestampOffset: alignment.offset &+ alignment.skew, skew: alignment.skew)
+      rewriter.restartStretch(at: packet.sequence, timestampOffset: alignment.offset &+ skew, skew: skew)
     }
     timelineBase = encoding.timelineOffset.map { alignment.offset &- $0 } ?? timelineBase
     timestampRefusals = 0
-    serial = encoding.serial
-    self.encoding = encoding.index
     let point = OperatingPoint(layer, epoch: frame.epoch)
-    points = OperatingPointHistory(point, from: frame.number)
-    ledger = FrameLedger()
-    announcingFrame = frame.number
+    current = Passage(encoding, point: point, from: frame.number)
     newestInputTimestamp = packet.timestamp
     isBroken = false
     needsKeyPicture = false
-    rewriter.alignPictures(with: frame)
     log.append(
       DecisionLog.Entry(
         at: now, kind: .switched, reason: reason, encoding: encoding.index, spatialID: point.spatialID, temporalID: point.temporalID))
-    return decide(packet, of: encoding, at: now)
+    return follow(packet, of: encoding, at: now)
   }
 
   /// How a new encoding's timestamps are moved; `nil` when its key picture is so old that time would go back, and a newer one can be had.

@@ -19,22 +19,15 @@ package struct Forwarder: Sendable {
   /// What is chosen; what is sent follows it at the next good frame.
   package internal(set) var wanted: LayerCatalog.Candidate?
   package internal(set) var reason = LayerReason.senderStopped
-  /// The source that is sent, by ``Encoding/serial``; zero for none.
-  package internal(set) var serial: UInt32 = 0
-  package internal(set) var encoding: UInt8 = 0
-  var previousSerial: UInt32 = 0
-  var points = OperatingPointHistory(.only, from: .min)
-  var previousPoints = OperatingPointHistory(.only, from: .min)
-  var ledger = FrameLedger()
-  var previousLedger = FrameLedger()
+  var current = Passage()
+  /// The one before: its last packets may still be on their way.
+  var previous = Passage()
   var acceptableEncodings: UInt8 = .max
   /// What added to the publication's common time gives ours; unknown until the source's place in it is known.
   var timelineBase: UInt32?
   var timestampRefusals = 0
   /// The timestamp of the newest frame, at the source: where another begins, a picture begins.
   var newestInputTimestamp = RTPTimestamp(0)
-  /// The frame whose first packet tells the receiver which decode targets it gets.
-  var announcingFrame = Int64.min
   /// A frame that others need could not go out.
   var isBroken = false
   /// The chosen layer cannot be reached without a key picture.
@@ -52,8 +45,12 @@ package struct Forwarder: Sendable {
   // MARK: Look
 
   package var target: LayerTarget { selector.target }
+  /// The source that is sent, by ``Encoding/serial``; zero for none.
+  package var serial: UInt32 { current.serial }
+  /// The encoding that is sent, by ``Encoding/index``; meaningless while nothing is.
+  package var encoding: UInt8 { current.encoding }
   /// The layer that is sent, when one is.
-  package var point: OperatingPoint? { serial == 0 ? nil : points.current }
+  package var point: OperatingPoint? { serial == 0 ? nil : current.points.current }
   /// Which encodings this subscriber needs its publisher to send, one bit each.
   package var demandedEncodings: UInt8 {
     var mask: UInt8 = 0
@@ -108,12 +105,10 @@ package struct Forwarder: Sendable {
   /// The stretch ends; the next begins with a key picture.
   mutating func stop(_ reason: LayerReason, at now: Instant) {
     guard serial != 0 else { return }
-    previousSerial = serial
-    previousPoints = points
-    previousLedger = ledger
+    previous = current
     // What is still to come of it is placed as late packets of the stretch before.
     rewriter.beginStretch(at: ExtendedSequenceNumber(.max), timestampOffset: rewriter.current.timestampOffset, skew: 0)
-    serial = 0
+    current.serial = 0
     isBroken = false
     needsKeyPicture = false
     log.append(DecisionLog.Entry(at: now, kind: .stopped, reason: reason, encoding: encoding, spatialID: 0, temporalID: 0))

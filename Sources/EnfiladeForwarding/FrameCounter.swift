@@ -2,42 +2,55 @@
 
 package import EnfiladeWire
 
-/// One encoding's counter. A key picture that goes back, or far ahead, while sequence numbers go on, is a restart: what follows is counted
+/// One encoding's counter. A number that goes back, or far ahead, while sequence numbers go on, is that of a new run: what follows is counted
 /// far enough ahead that nothing before is mistaken for a neighbour.
 package struct FrameCounter: Sendable {
-  /// Frames between a restart and what came before it.
+  /// Numbers between a restart and what came before it.
   private static let restartDistance: Int64 = 4096
-  /// A key picture further ahead than this is a restart.
+  /// A number further ahead than this is a restart: a gap as long is no loss that anybody repairs.
   private static let jumpCount = 1024
 
-  private var newest: Int64?
-  private var newestWire: UInt16 = 0
+  private struct Run: Sendable {
+    var newest: Int64
+    var wire: UInt16
+
+    func distance(_ number: UInt16, bitCount: Int) -> Int {
+      let unused = Int16(16 - bitCount)
+      return Int(Int16(bitPattern: (number &- wire) << UInt16(unused)) >> unused)
+    }
+  }
+
+  private var run: Run?
+  /// The run before: packets of it may still come late.
+  private var before: Run?
   private var newestSequence = ExtendedSequenceNumber(.min)
 
   package init() {}
 
   /// The wide number of `wire`, which has `bitCount` bits.
-  package mutating func widen(_ wire: UInt16, bitCount: Int, sequence: ExtendedSequenceNumber, startsKeyPicture: Bool) -> Int64 {
+  package mutating func widen(_ wire: UInt16, bitCount: Int, sequence: ExtendedSequenceNumber) -> Int64 {
     let isInOrder = sequence > newestSequence
     if isInOrder { newestSequence = sequence }
-    guard let newest else {
-      self.newest = Int64(wire)
-      newestWire = wire
+    guard let run else {
+      self.run = Run(newest: Int64(wire), wire: wire)
       return Int64(wire)
     }
-    let unused = Int16(16 - bitCount)
-    let distance = Int(Int16(bitPattern: (wire &- newestWire) << UInt16(unused)) >> unused)
-    if startsKeyPicture, isInOrder, distance <= 0 || distance > Self.jumpCount {
-      let restarted = newest &+ Self.restartDistance
-      self.newest = restarted
-      newestWire = wire
-      return restarted
+    let distance = run.distance(wire, bitCount: bitCount)
+    guard isInOrder else {
+      // A late packet is of the run it is nearer to, and moves nothing.
+      if let before {
+        let other = before.distance(wire, bitCount: bitCount)
+        if abs(other) < abs(distance) { return before.newest &+ Int64(other) }
+      }
+      return run.newest &+ Int64(min(0, distance))
     }
-    if distance > 0 {
-      self.newest = newest &+ Int64(distance)
-      newestWire = wire
+    if distance < 0 || distance > Self.jumpCount {
+      before = run
+      self.run = Run(newest: run.newest &+ Self.restartDistance, wire: wire)
+      return run.newest &+ Self.restartDistance
     }
-    return newest &+ Int64(distance)
+    self.run = Run(newest: run.newest &+ Int64(distance), wire: wire)
+    return run.newest &+ Int64(distance)
   }
 }
 

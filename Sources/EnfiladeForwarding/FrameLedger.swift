@@ -34,6 +34,11 @@ package struct FrameLedger: Sendable {
     newest == .min ? 0 : FrameHistory.shift(dropped, from: newest, to: number)
   }
 
+  /// The frames that went out, in the same form.
+  package func forwardedFrames(before number: Int64) -> UInt64 {
+    newest == .min ? 0 : FrameHistory.shift(forwarded, from: newest, to: number)
+  }
+
   /// How many pictures were closed up behind `number`.
   package func closedCount(after number: Int64) -> Int64 {
     let age = newest &- number

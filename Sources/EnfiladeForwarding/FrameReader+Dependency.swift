@@ -16,7 +16,10 @@ extension FrameReader {
     case .failure(.noStructure), .failure(.unknownTemplate): return .failure(.structureUnknown)
     case .failure: return .failure(.dependencyMalformed)
     }
-    if descriptor.carriesStructure, before != dependency.structure { epoch &+= 1 }
+    if descriptor.carriesStructure, before != dependency.structure {
+      epoch &+= 1
+      structureBits = DependencyStructureBits(of: data)
+    }
     let startsKeyPicture = descriptor.carriesStructure && descriptor.header.startsFrame && descriptor.frame.frameDifferenceCount == 0
     if let active = descriptor.activeDecodeTargets { activeDecodeTargets = active }
 
@@ -25,8 +28,7 @@ extension FrameReader {
     if descriptor.header.endsFrame { frame.flags.insert(.endsFrame) }
     if descriptor.carriesStructure { frame.flags.insert(.carriesStructure) }
     if startsKeyPicture { frame.flags.formUnion([.startsKeyPicture, .isKeyPicture]) }
-    frame.number = frames.widen(
-      descriptor.header.frameNumber, bitCount: 16, sequence: sequence, startsKeyPicture: startsKeyPicture)
+    frame.number = frames.widen(descriptor.header.frameNumber, bitCount: 16, sequence: sequence)
     frame.spatialID = descriptor.frame.spatialID
     frame.temporalID = descriptor.frame.temporalID
     frame.indications = descriptor.frame.indications
@@ -36,18 +38,15 @@ extension FrameReader {
       if distance >= 1, distance <= 64 { frame.references |= 1 << UInt64(distance - 1) }
     }
     frame.references &= history.reachable(from: frame.number)
-    if codec == .vp9 { readPicture(payload, sequence: sequence, startsKeyPicture: startsKeyPicture, into: &frame) }
+    if codec == .vp9 { readPicture(payload, sequence: sequence, into: &frame) }
     history.note(frame)
     return .success(frame)
   }
 
   /// VP9 has running numbers in its payload as well.
-  private mutating func readPicture(
-    _ payload: RawSpan, sequence: ExtendedSequenceNumber, startsKeyPicture: Bool, into frame: inout FrameInfo
-  ) {
+  private mutating func readPicture(_ payload: RawSpan, sequence: ExtendedSequenceNumber, into frame: inout FrameInfo) {
     guard let descriptor = VP9Descriptor(payload), let pictureID = descriptor.pictureID else { return }
-    frame.picture = pictures.widen(
-      pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence, startsKeyPicture: startsKeyPicture)
+    frame.picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
     frame.tl0PictureIndex = descriptor.tl0PictureIndex ?? 0
     frame.flags.insert(.hasPicture)
   }

@@ -17,8 +17,7 @@ extension FrameReader {
     let isSwitch = isKeyframe || descriptor.isLayerSync
     frame.indications = Self.temporalIndications(isSwitch ? FrameInfo.switchable : 3, from: frame.temporalID)
     guard let pictureID = descriptor.pictureID else { return .success(frame) }
-    frame.picture = pictures.widen(
-      pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence, startsKeyPicture: isKeyframe)
+    frame.picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
     frame.number = frame.picture
     frame.flags.formUnion([.isNumbered, .hasPicture, .closesPictureGaps])
     if !isKeyframe {

@@ -25,8 +25,7 @@ extension FrameReader {
       if let structure = descriptor.scalabilityStructure { scalability = structure }
       return .success(frame)
     }
-    let picture = pictures.widen(
-      pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence, startsKeyPicture: descriptor.startsKeyframe)
+    let picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
     if let structure = descriptor.scalabilityStructure {
       scalability = structure
       groupStart = picture

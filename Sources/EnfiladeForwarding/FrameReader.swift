@@ -20,6 +20,8 @@ package struct FrameReader: Sendable {
   package internal(set) var dependency = DependencyDescriptorReader()
   /// Counts up with every structure that differs from the one before.
   package internal(set) var epoch: UInt8 = 0
+  /// The structure in force as it came, for subscribers whose packets do not bring it.
+  package internal(set) var structureBits: DependencyStructureBits?
   /// The decode targets the sender sends now, by its last word on them.
   package internal(set) var activeDecodeTargets: UInt32 = .max
   /// The highest layers seen since the last restart, where no structure tells.

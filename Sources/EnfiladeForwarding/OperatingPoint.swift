@@ -26,7 +26,7 @@ package struct OperatingPointHistory: Sendable {
   }
 
   private var entries: InlineArray<4, Entry>
-  private var count = 1
+  package private(set) var count = 1
 
   package init(_ point: OperatingPoint, from number: Int64) {
     entries = InlineArray(repeating: Entry(first: number, point: point))
@@ -36,15 +36,24 @@ package struct OperatingPointHistory: Sendable {
   @inline(__always)
   package var current: OperatingPoint { entries[count - 1].point }
 
-  /// The point that held for a frame; `nil` for one before all that is remembered.
-  package func point(at number: Int64) -> OperatingPoint? {
+  /// The point at `index`, oldest first.
+  package subscript(index: Int) -> OperatingPoint {
+    precondition(index >= 0 && index < count, "no such point")
+    return entries[index].point
+  }
+
+  /// Which point held for a frame; `nil` for one before all that is remembered.
+  package func index(at number: Int64) -> Int? {
     var index = count - 1
     while index >= 0 {
-      if number >= entries[index].first { return entries[index].point }
+      if number >= entries[index].first { return index }
       index -= 1
     }
     return nil
   }
+
+  /// The point that held for a frame; for one before all that is remembered the oldest.
+  package func point(at number: Int64) -> OperatingPoint { entries[index(at: number) ?? 0].point }
 
   /// From the frame `number` on, another point holds.
   package mutating func change(to point: OperatingPoint, from number: Int64) {

@@ -35,6 +35,8 @@ package struct SentPacket: Hashable, Sendable, BitwiseCopyable {
     @inlinable package static var rewritesPicture: Flags { Flags(rawValue: 4) }
     /// The dependency descriptor has numbers of ours; without this it is not to be sent.
     @inlinable package static var rewritesDependency: Flags { Flags(rawValue: 8) }
+    /// The dependency descriptor brings the structure, which a packet that was left out had.
+    @inlinable package static var bringsStructure: Flags { Flags(rawValue: 16) }
   }
 
   @inlinable package init(generation: UInt16, input: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
@@ -69,18 +71,24 @@ package struct SentPacket: Hashable, Sendable, BitwiseCopyable {
 
   /// Writes the dependency descriptor as this subscriber gets it.
   ///
-  /// - Parameter source: the element of the packet in the history.
-  /// - Returns: its length, or `nil` when it is not to be sent, or does not fit ``dependencyDescriptorRoom(for:)`` bytes.
+  /// - Parameters:
+  ///   - source: the element of the packet in the history.
+  ///   - structure: ``FrameReader/structureBits`` of the encoding.
+  /// - Returns: its length, or `nil` when it is not to be sent, or does not fit ``dependencyDescriptorRoom(for:structure:)`` bytes.
   @_lifetime(destination: copy destination)
-  package func writeDependencyDescriptor(_ source: RawSpan, into destination: inout MutableRawSpan) -> Int? {
+  package func writeDependencyDescriptor(
+    _ source: RawSpan, structure: DependencyStructureBits?, into destination: inout MutableRawSpan
+  ) -> Int? {
     guard flags.contains(.rewritesDependency) else { return nil }
     return DependencyDescriptor.rewrite(
       source, frameNumber: frameNumber, activeDecodeTargets: activeDecodeTargets == 0 ? nil : activeDecodeTargets,
-      decodeTargetCount: Int(detail) + 1, into: &destination)
+      decodeTargetCount: Int(detail) + 1, structure: flags.contains(.bringsStructure) ? structure : nil, into: &destination)
   }
 
-  /// How many bytes ``writeDependencyDescriptor(_:into:)`` may need.
-  package static func dependencyDescriptorRoom(for source: RawSpan) -> Int { source.byteCount + DependencyDescriptor.maximumGrowth }
+  /// How many bytes ``writeDependencyDescriptor(_:structure:into:)`` may need.
+  package func dependencyDescriptorRoom(for source: RawSpan, structure: DependencyStructureBits?) -> Int {
+    source.byteCount + DependencyDescriptor.maximumGrowth + (flags.contains(.bringsStructure) ? structure?.byteCount ?? 0 : 0)
+  }
 }
 
 /// What a forwarder makes of one packet.

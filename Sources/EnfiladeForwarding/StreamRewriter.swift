@@ -31,6 +31,8 @@ package struct StreamRewriter: Sendable {
     package var tl0Offset: UInt8 = 0
     package var keyIndexOffset: UInt8 = 0
     package var newestInput = ExtendedSequenceNumber(.min)
+    /// The last number that is this stretch's, once the next has begun.
+    package var lastOutput = ExtendedSequenceNumber(.max)
 
     package init() {}
   }
@@ -82,6 +84,7 @@ package struct StreamRewriter: Sendable {
   /// From `input` on, packets come from another source, moved in time by this much.
   mutating func beginStretch(at input: ExtendedSequenceNumber, timestampOffset: UInt32, skew: UInt32) {
     previous = current
+    previous.lastOutput = newestOutput
     current = Stretch()
     current.sequences.restart(input: input, output: newestOutput + 1)
     current.newestInput = input - 1
@@ -116,7 +119,7 @@ package struct StreamRewriter: Sendable {
 
   /// Where a late packet of the stretch before goes. Nothing new begins there.
   mutating func placeInPrevious(_ input: ExtendedSequenceNumber, timestamp: RTPTimestamp) -> Placement? {
-    guard input <= previous.newestInput, let output = previous.sequences.place(input) else { return nil }
+    guard belongsToPrevious(input), let output = previous.sequences.place(input) else { return nil }
     return Placement(sequence: output, timestamp: RTPTimestamp(timestamp.rawValue &+ previous.timestampOffset))
   }
 
@@ -130,7 +133,13 @@ package struct StreamRewriter: Sendable {
   }
 
   mutating func leaveOutOfPrevious(_ input: ExtendedSequenceNumber) -> SequenceOffsetMap.Omission {
-    input <= previous.newestInput ? previous.sequences.drop(input) : .settled
+    belongsToPrevious(input) ? previous.sequences.drop(input) : .settled
+  }
+
+  /// Numbers behind the last that went out were kept for packets that might come; the next stretch has them now.
+  private func belongsToPrevious(_ input: ExtendedSequenceNumber) -> Bool {
+    guard input <= previous.newestInput, let output = previous.sequences.output(for: input) else { return false }
+    return output <= previous.lastOutput
   }
 
   /// The outgoing timestamp of a source timestamp, for sender reports.
@@ -141,9 +150,11 @@ package struct StreamRewriter: Sendable {
   // MARK: Pictures
 
   /// Counters inside the payload go on from here, whatever they are at the source.
-  mutating func alignPictures(with frame: FrameInfo) {
-    current.pictureOffset = newestPicture &+ 1 &- frame.picture
-    current.frameOffset = newestFrame &+ 1 &- frame.number
+  ///
+  /// - Parameter room: how many numbers are left for what may still come before the frame.
+  mutating func alignPictures(with frame: FrameInfo, room: Int64) {
+    current.pictureOffset = newestPicture &+ 1 &+ room &- frame.picture
+    current.frameOffset = newestFrame &+ 1 &+ room &- frame.number
     current.tl0Offset = newestTL0 &+ 1 &- frame.tl0PictureIndex
     current.keyIndexOffset = (newestKeyIndex &+ 1 &- frame.keyIndex) & 0x1F
   }

@@ -3,8 +3,40 @@
 
 import EnfiladeWire
 
+/// A template dependency structure as it stands in a descriptor, bit for bit.
+package struct DependencyStructureBits: Hashable, Sendable {
+  /// Larger ones would not fit a header extension beside anything else; those in use have 40 to 80 bytes.
+  package static let maximumByteCount = 200
+
+  fileprivate let bytes: [UInt8]
+  fileprivate let bitCount: Int
+  fileprivate let decodeTargetCount: Int
+
+  /// Cuts the structure out of the descriptor that brings it; `nil` when it brings none, or one that is too large.
+  package init?(of descriptor: RawSpan) {
+    let start = DependencyHeader.byteCount
+    guard descriptor.byteCount > start else { return nil }
+    var reader = BitReader(descriptor.extracting(start..<descriptor.byteCount))
+    guard reader.readBits(5) & 0x10 != 0, let count = DependencyStructure.skip(&reader) else { return nil }
+    let bitCount = reader.bitOffset - 5
+    guard bitCount <= 8 * Self.maximumByteCount else { return nil }
+    var copied = [UInt8](repeating: 0, count: (bitCount + 7) / 8)
+    var span = copied.mutableSpan
+    // Sound: bytes have no padding, and every bit pattern is one.
+    var writer = unsafe BitWriter(span.mutableBytes)
+    DependencyDescriptor.copyBits(descriptor, from: 8 * start + 5, to: 8 * start + 5 + bitCount, into: &writer)
+    guard !writer.overflowed else { return nil }
+    bytes = copied
+    self.bitCount = bitCount
+    decodeTargetCount = count
+  }
+
+  /// How much a descriptor grows that is given this structure.
+  package var byteCount: Int { bytes.count }
+}
+
 extension DependencyDescriptor {
-  /// The most that ``rewrite(_:frameNumber:activeDecodeTargets:decodeTargetCount:into:)`` makes a descriptor longer: five flags and 32 bits.
+  /// The most that ``rewrite(_:frameNumber:activeDecodeTargets:decodeTargetCount:structure:into:)`` makes a descriptor longer without adding a structure: five flags and 32 bits.
   package static let maximumGrowth = 5
 
   /// Copies a descriptor, changing what differs from one receiver to the next.
@@ -14,10 +46,12 @@ extension DependencyDescriptor {
   ///   - frameNumber: the number of the frame in the outgoing stream.
   ///   - activeDecodeTargets: replaces or adds the bit mask; `nil` leaves what is there.
   ///   - decodeTargetCount: how many targets the structure in force has; not used when `source` brings a structure.
+  ///   - structure: added when `source` brings none; then the mask must be given too.
   /// - Returns: the new length, or `nil` when `source` is malformed or `destination` too small.
   @_lifetime(destination: copy destination)
   package static func rewrite(
-    _ source: RawSpan, frameNumber: UInt16, activeDecodeTargets: UInt32?, decodeTargetCount: Int, into destination: inout MutableRawSpan
+    _ source: RawSpan, frameNumber: UInt16, activeDecodeTargets: UInt32?, decodeTargetCount: Int,
+    structure: DependencyStructureBits? = nil, into destination: inout MutableRawSpan
   ) -> Int? {
     guard source.byteCount >= DependencyHeader.byteCount, destination.byteCount >= DependencyHeader.byteCount else { return nil }
     destination.storeUInt8(source.loadUInt8(at: 0), at: 0)
@@ -27,13 +61,14 @@ extension DependencyDescriptor {
       for index in DependencyHeader.byteCount..<source.byteCount { destination.storeUInt8(source.loadUInt8(at: index), at: index) }
       return source.byteCount
     }
-    return rewriteFields(source, activeDecodeTargets, decodeTargetCount, into: &destination)
+    return rewriteFields(source, activeDecodeTargets, decodeTargetCount, structure, into: &destination)
   }
 
   /// The fields behind the first three bytes: flags, structure, mask, and whatever follows, moved by the bits that were added.
   @_lifetime(destination: copy destination)
   private static func rewriteFields(
-    _ source: RawSpan, _ activeDecodeTargets: UInt32, _ decodeTargetCount: Int, into destination: inout MutableRawSpan
+    _ source: RawSpan, _ activeDecodeTargets: UInt32, _ decodeTargetCount: Int, _ added: DependencyStructureBits?,
+    into destination: inout MutableRawSpan
   ) -> Int? {
     let start = DependencyHeader.byteCount
     var flags: UInt32 = 0
@@ -45,13 +80,19 @@ extension DependencyDescriptor {
     if hasStructure {
       guard let count = DependencyStructure.skip(&reader) else { return nil }
       targetCount = count
+    } else if let added {
+      targetCount = added.decodeTargetCount
     }
     guard targetCount >= 1, targetCount <= DependencyStructure.maximumDecodeTargetCount, !reader.overran else { return nil }
     let room = destination.byteCount - start
     var writer = BitWriter(destination._mutatingExtracting(start..<start + room))
-    writer.writeBits(flags | 0x08, count: 5)
+    writer.writeBits(flags | 0x08 | (added == nil ? 0 : 0x10), count: 5)
     // The structure as it came, bit by bit: it may begin anywhere in a byte and end anywhere.
-    if hasStructure { copyBits(source, from: 8 * start + 5, to: 8 * start + reader.bitOffset, into: &writer) }
+    if hasStructure {
+      copyBits(source, from: 8 * start + 5, to: 8 * start + reader.bitOffset, into: &writer)
+    } else if let added {
+      copyBits(added.bytes.rawBytes, from: 0, to: added.bitCount, into: &writer)
+    }
     writer.writeBits(activeDecodeTargets, count: targetCount)
     if hasMask { _ = reader.readBits(targetCount) }
     guard !reader.overran else { return nil }
@@ -62,7 +103,7 @@ extension DependencyDescriptor {
   }
 
   @_lifetime(writer: copy writer)
-  private static func copyBits(_ source: RawSpan, from first: Int, to end: Int, into writer: inout BitWriter) {
+  fileprivate static func copyBits(_ source: RawSpan, from first: Int, to end: Int, into writer: inout BitWriter) {
     var reader = BitReader(source)
     reader.skip(first)
     var left = end - first

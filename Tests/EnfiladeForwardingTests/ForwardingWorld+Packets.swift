@@ -1,0 +1,113 @@
+// The packet's way through the forwarding of a publication, as the engine drives it.
+
+import EnfiladeForwarding
+import EnfiladeRTP
+import EnfiladeStreams
+import EnfiladeWire
+
+extension ForwardingWorld {
+  mutating func deliver() {
+    let due = takeDue()
+    for (index, serial, packet) in due {
+      // What is left of a source that was replaced is not forwarded.
+      guard encodings[index].state.serial == serial else {
+        cutOff.insert(Self.identity(packet.truth))
+        continue
+      }
+      arrive(packet, at: index)
+    }
+  }
+
+  private mutating func arrive(_ packet: SourcePacket, at index: Int) {
+    let sequence = encodings[index].unwrapper.unwrap(SequenceNumber(packet.sequence))
+    guard encodings[index].stored[sequence.rawValue] == nil else { return }
+    guard case .success(let view) = RTPPacketView.parse(packet.bytes.rawBytes) else { return problems.append("a packet does not parse") }
+    let extensions = RTPExtensions(view, in: packet.bytes.rawBytes, map: MediaSource.extensions)
+    var stored = StoredPacket(bytes: packet.bytes, view: view, extensions: extensions, sequence: sequence, truth: packet.truth, frame: nil)
+    read(&stored, at: index)
+    encodings[index].stored[sequence.rawValue] = stored
+    encodings[index].newest = max(encodings[index].newest, sequence.rawValue)
+    encodings[index].stored[sequence.rawValue - 1000] = nil
+    if stored.frame?.flags.contains(.startsKeyPicture) == true { encodings[index].requester.handleKeyframe(at: instant) }
+    for subscriber in 0..<subscribers.count { offer(stored, of: index, to: subscriber) }
+  }
+
+  private mutating func read(_ stored: inout StoredPacket, at index: Int) {
+    guard stored.view.payloadByteCount > 0 else {
+      stored.frame = FrameInfo(flags: [])
+      return
+    }
+    let result = encodings[index].state.handlePacket(
+      payload: stored.view.payload(in: stored.bytes.rawBytes), extensions: stored.extensions, in: stored.bytes.rawBytes,
+      sequence: stored.sequence, timestamp: stored.view.timestamp, at: instant)
+    if case .success(let frame) = result { stored.frame = frame }
+  }
+
+  private mutating func offer(_ stored: StoredPacket, of index: Int, to subscriber: Int) {
+    guard let frame = stored.frame else { return }
+    let before = subscribers[subscriber].forwarder.serial
+    let packet = ForwardPacket(
+      frame: frame, sequence: stored.sequence, timestamp: stored.view.timestamp, marker: stored.view.marker,
+      isEmpty: stored.view.payloadByteCount == 0)
+    let at = instant
+    switch Self.decide(packet, encodings, index, &subscribers[subscriber].forwarder, at: at) {
+    case .forward(let output, let sent), .fill(let output, let sent):
+      let copy = OutgoingCopy(
+        of: stored, sent: sent, output: output, codec: options.description.codec, structure: encodings[index].state.reader.structureBits)
+      if subscribers[subscriber].byOutput.updateValue(copy, forKey: output.rawValue) != nil {
+        problems.append("\(now): output number \(output.rawValue) twice")
+      }
+      subscribers[subscriber].copies.append(copy)
+      subscribers[subscriber].map.insert(output, from: sent)
+    case .drop(let reason):
+      subscribers[subscriber].dropCounts[reason, default: 0] += 1
+    }
+    guard subscribers[subscriber].forwarder.serial != before, subscribers[subscriber].forwarder.serial != 0 else { return }
+    // The beginning was overtaken, perhaps: what came before it is offered now.
+    var next = stored.sequence.rawValue + 1
+    while next <= encodings[index].newest {
+      if var later = encodings[index].stored[next] {
+        if later.frame == nil {
+          read(&later, at: index)
+          encodings[index].stored[next] = later
+        }
+        offer(later, of: index, to: subscriber)
+      }
+      next += 1
+    }
+  }
+
+  private static func decide(
+    _ packet: ForwardPacket, _ encodings: borrowing UniqueArray<WorldEncoding>, _ index: Int, _ forwarder: inout Forwarder, at now: Instant
+  ) -> ForwardVerdict {
+    forwarder.decide(packet, of: encodings[index].state, at: now)
+  }
+
+  /// A subscriber asks for something again: it must be what was sent.
+  mutating func checkRepair() {
+    for index in 0..<subscribers.count {
+      guard let newest = subscribers[index].map.newestSent else { continue }
+      let asked = newest - Int(random.next() % 300)
+      guard asked.rawValue >= 0, let first = subscribers[index].byOutput[asked.rawValue] else { continue }
+      guard let wide = subscribers[index].map.widen(asked.wire), wide == asked, let sent = subscribers[index].map.find(wide) else {
+        problems.append("\(now): \(asked.rawValue) was sent and cannot be found")
+        continue
+      }
+      guard let (stored, structure) = find(sent) else { continue }
+      if OutgoingCopy(of: stored, sent: sent, output: wide, codec: options.description.codec, structure: structure) != first {
+        problems.append("\(now): \(asked.rawValue) was repaired with other bytes")
+      }
+    }
+  }
+
+  private func find(_ sent: SentPacket) -> (StoredPacket, DependencyStructureBits?)? {
+    for index in 0..<encodings.count where UInt16(truncatingIfNeeded: encodings[index].state.serial) == sent.generation {
+      for (number, stored) in encodings[index].stored where UInt32(truncatingIfNeeded: number) == sent.inputLow {
+        return (stored, encodings[index].state.reader.structureBits)
+      }
+    }
+    // Without its encoding a source that is gone has its packets, but no structure.
+    guard !sent.flags.contains(.bringsStructure) else { return nil }
+    return retired[UInt32(sent.generation)]?.first { UInt32(truncatingIfNeeded: $0.key) == sent.inputLow }.map { ($0.value, nil) }
+  }
+}
