@@ -22,6 +22,8 @@ package struct PublicationState: ~Copyable {
   package let kind: MediaKind
   /// For a mirror of another shard's publication: the lane to its home. −1 for a publication of this shard.
   package let home: Int32
+  /// How many encodings its section was negotiated with.
+  package let encodingCount: Int
   /// The stream of each encoding, −1 before its first packet, in the order in which its section names them.
   package var encodings = InlineArray<4, Int32>(repeating: -1)
   /// The source each encoding had before, and when it ended: its last packets may still be on their way.
@@ -42,10 +44,11 @@ package struct PublicationState: ~Copyable {
   /// The format of the last `mediaStarted`.
   package var announced: MediaFormat?
 
-  package init(key: PublicationKey, link: Int, kind: MediaKind, home: Int32 = -1) {
+  package init(key: PublicationKey, link: Int, kind: MediaKind, encodingCount: Int = 1, home: Int32 = -1) {
     self.key = key
     self.link = link
     self.kind = kind
+    self.encodingCount = encodingCount
     self.home = home
   }
 

@@ -94,7 +94,7 @@ extension ShardEngine {
       links[link].publications.remove(at: position)
     }
     for section in sections where publicationIndices[section.publication] == nil {
-      guard let publication = publications.insert(PublicationState(key: section.publication, link: link, kind: section.kind)) else {
+      guard let publication = publications.insert(PublicationState(key: section.publication, link: link, kind: section.kind, encodingCount: section.encodingCount)) else {
         events.append(.refused(.publicationCapacityReached(section.publication)))
         continue
       }
@@ -224,6 +224,7 @@ extension ShardEngine {
       packets[index].isRepair = true
       drops.count(.endedSource)
     }
+    endForwarding(of: stream, at: clock)
     inbound[stream].history.drain { slab.release($0) }
     _ = inbound.remove(at: stream)
   }

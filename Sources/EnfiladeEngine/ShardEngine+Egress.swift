@@ -234,11 +234,13 @@ extension ShardEngine {
     else {
       return RTPHeaderWriter.write(header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes, into: &room)
     }
-    var place = InlineArray<256, UInt8>(repeating: 0)
+    var place = InlineArray<512, UInt8>(repeating: 0)
     var span = place.mutableSpan
     // Sound: every pattern of bits is a byte.
     var descriptor = unsafe span.mutableBytes
-    guard let byteCount = record.sent.writeDependencyDescriptor(source, into: &descriptor) else { return nil }
+    let structure =
+      record.sent.flags.contains(.bringsStructure) ? inbound[Int(packets[index].inbound)].encoding.reader.structureBits : nil
+    guard let byteCount = record.sent.writeDependencyDescriptor(source, structure: structure, into: &descriptor) else { return nil }
     return RTPHeaderWriter.write(
       header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes,
       dependencyDescriptor: descriptor.bytes.extracting(0..<byteCount), into: &room)

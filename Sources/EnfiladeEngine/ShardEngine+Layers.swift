@@ -15,6 +15,7 @@ extension ShardEngine {
     let stream = Int(packet.inbound)
     if inbound[stream].encoding.codec != packet.format.codec {
       // Another codec is another stream to whoever decodes it, under the same source.
+      endForwarding(of: stream, at: now)
       inbound[stream].encoding = Encoding(
         serial: takeSerial(), index: inbound[stream].encoding.index, codec: packet.format.codec)
     }
@@ -27,6 +28,14 @@ extension ShardEngine {
       noteAllocation(allocation, publication: inbound[stream].publication)
     }
     return nil
+  }
+
+  /// Whoever is sent this stream begins anew with the next key picture.
+  mutating func endForwarding(of stream: Int, at now: Instant) {
+    let publication = inbound[stream].publication
+    for position in 0..<publications[publication].subscribers.count {
+      outbound[Int(publications[publication].subscribers[position])].forwarder.endSource(inbound[stream].encoding.serial, at: now)
+    }
   }
 
   /// Chooses layers, if it is time or a picture begins that somebody may have waited for.
@@ -108,6 +117,7 @@ extension ShardEngine {
       slab.ports[Int(publications[publication].home)].say(.demand(key, encodings: local))
       return
     }
+    guard publications[publication].encodingCount > 1 else { return }
     var demanded = local
     for position in 0..<publications[publication].outposts.count {
       demanded |= publications[publication].outposts[position].demandedEncodings

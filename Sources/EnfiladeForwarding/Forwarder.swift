@@ -114,6 +114,11 @@ package struct Forwarder: Sendable {
     log.append(DecisionLog.Entry(at: now, kind: .stopped, reason: reason, encoding: encoding, spatialID: 0, temporalID: 0))
   }
 
+  /// The source with this serial number is over: what comes after it begins with a key picture.
+  package mutating func endSource(_ ended: UInt32, at now: Instant) {
+    if serial == ended { stop(.senderStopped, at: now) }
+  }
+
   // MARK: Poll
 
   /// The encoding whose key frame is awaited, once for each wish and again when it stays away; `nil` when there is nothing to ask.

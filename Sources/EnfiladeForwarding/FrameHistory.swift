@@ -12,7 +12,7 @@ package struct FrameHistory: Sendable {
   package init() {}
 
   /// A mask as the frame `number` sees it: bit *k* − 1 is *k* frames before it.
-  @inlinable package static func shift(_ mask: UInt64, from newest: Int64, to number: Int64) -> UInt64 {
+  package static func shift(_ mask: UInt64, from newest: Int64, to number: Int64) -> UInt64 {
     let distance = number &- newest
     // Shifts of 64 and more give zero.
     return distance > 0 ? mask << UInt64(truncatingIfNeeded: distance &- 1) : mask >> UInt64(truncatingIfNeeded: min(64, 1 &- distance))

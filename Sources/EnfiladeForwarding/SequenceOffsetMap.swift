@@ -1,14 +1,16 @@
 // Which output number an input number has: contiguous over what is forwarded, while gaps of real loss stay (RFC 3550 §5.1, RFC 7667 §3.7).
 
-package import EnfiladeWire
+public import EnfiladeWire
 
 /// What became of each of the last ``capacity`` input numbers of one source, two bits for each. A number's output is the newest offset plus
 /// the numbers left out since, so late packets cost a count of bits, and those in order an addition.
+@usableFromInline
 package struct SequenceOffsetMap: Sendable {
   /// As many as a history holds: what can be repaired can be numbered.
   @usableFromInline package static let capacity = 512
 
   /// What happens to a number that is left out.
+  @usableFromInline
   package enum Omission: Hashable, Sendable {
     /// What follows closes up.
     case closed

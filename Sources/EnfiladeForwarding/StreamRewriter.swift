@@ -11,7 +11,7 @@ package struct StreamRewriter: Sendable {
     package var sequence: ExtendedSequenceNumber
     package var timestamp: RTPTimestamp
 
-    @inlinable package init(sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
+    package init(sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
       self.sequence = sequence
       self.timestamp = timestamp
     }

@@ -19,8 +19,8 @@ let layers: [Layer] = [
     name: "Enfilade", isPure: false,
     // IO for the addresses to announce, SRTP for the name of a protector that is not to be had.
     arrows: [
-      "EnfiladeRuntime", "EnfiladeIO", "EnfiladeSRTP", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeRTP",
-      "EnfiladeWire",
+      "EnfiladeRuntime", "EnfiladeIO", "EnfiladeSRTP", "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeSTUN",
+      "EnfiladeSDP", "EnfiladeRTP", "EnfiladeWire",
     ],
     outside: ["Logging", "Synchronization"]),
   Layer(
