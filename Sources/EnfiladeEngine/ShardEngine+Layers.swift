@@ -43,17 +43,20 @@ extension ShardEngine {
     let publication = inbound[Int(packet.inbound)].publication
     let isDue = now >= publications[publication].nextChoice
     let beginsPicture = inbound[Int(packet.inbound)].kind == .video && packet.frame.flags.contains(.startsKeyPicture)
-    if isDue || beginsPicture { chooseLayers(of: publication, at: now) }
+    // Who waits for a key picture has it in this turn; whoever waits for another one asks when that is decided.
+    if isDue || beginsPicture { chooseLayers(of: publication, asking: !beginsPicture, at: now) }
   }
 
   /// Lets every subscriber of a publication choose from what it consists of now.
-  mutating func chooseLayers(of publication: Int, at now: Instant) {
+  ///
+  /// - Parameter asking: whether key frames that are missing now are asked for.
+  mutating func chooseLayers(of publication: Int, asking: Bool = true, at now: Instant) {
     publications[publication].nextChoice = now + Self.choiceInterval
     gatherLayers(of: publication, at: now)
     var demanded: UInt8 = 0
     for position in 0..<publications[publication].subscribers.count {
       let stream = Int(publications[publication].subscribers[position])
-      choose(for: stream, at: now)
+      choose(for: stream, asking: asking, at: now)
       demanded |= outbound[stream].forwarder.demandedEncodings
     }
     noteDemand(demanded, of: publication, at: now)
@@ -64,7 +67,7 @@ extension ShardEngine {
     let publication = Int(outbound[stream].publication)
     guard publication >= 0 else { return }
     gatherLayers(of: publication, at: now)
-    choose(for: stream, at: now)
+    choose(for: stream, asking: true, at: now)
   }
 
   private mutating func gatherLayers(of publication: Int, at now: Instant) {
@@ -79,13 +82,13 @@ extension ShardEngine {
     catalog.add(inbound[stream].encoding, at: now)
   }
 
-  private mutating func choose(for stream: Int, at now: Instant) {
+  private mutating func choose(for stream: Int, asking: Bool, at now: Instant) {
     let publication = Int(outbound[stream].publication)
     if let format = publications[publication].announced {
       outbound[stream].forwarder.setCodecAccepted(outbound[stream].payloadTypes.payloadType(for: format) != nil)
     }
     outbound[stream].forwarder.choose(from: catalog, at: now)
-    askForKeyframe(for: stream, at: now)
+    if asking { askForKeyframe(for: stream, at: now) }
   }
 
   /// Asks for the key frame that a subscriber cannot go on without, if there is one and it has not been asked for.
