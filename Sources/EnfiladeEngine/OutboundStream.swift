@@ -7,33 +7,35 @@ package import EnfiladeWire
 
 /// A sending media section inside its shard.
 package struct OutboundStream: ~Copyable {
-  package let key: SlotKey
-  package let link: Int
-  package let kind: MediaKind
-  package let ssrc: SSRC
-  package let retransmissionSSRC: SSRC?
-  package var payloadTypes: PayloadTypeTable
-  package var plan: ExtensionPlan
-  /// Streams of one class are sent equal headers but for their numbers; zero has no class.
-  package var planClass: UInt16 = 0
+  // What every packet asks for stands together, in the order of its use: with hundreds of subscribers each line of it comes from far away.
 
-  /// What is bound to it, or −1.
-  package var publication: Int32 = -1
   /// The serial number of the inbound stream its numbering follows now; zero when the next packet starts a new stretch.
   package var source: UInt32 = 0
-  /// The last ``source`` that had a packet here.
-  package var lastSource: UInt32 = 0
   /// Counts the stretches: within one, numbers and timestamps are moved by the same amounts.
   package var stretch: UInt16 = 0
-  package var rewriter: StreamRewriter
+  /// Streams of one class are sent equal headers but for their numbers; zero has no class.
+  package var planClass: UInt16 = 0
+  package let ssrc: SSRC
+  /// What is bound to it, or −1.
+  package var publication: Int32 = -1
+  package let link: Int
+  package let kind: MediaKind
+  /// The peer has reported on our SSRC, so it has learnt which section it belongs to (RFC 9143 §9.2).
+  package var isKnownToPeer = false
+  package var statistics = SenderStatistics()
   /// What each sent number was made from. Its generation is the low half of the source's serial number.
   package var map = SequenceMap<PacketSource>(placeholder: PacketSource(generation: 0, input: ExtendedSequenceNumber(0)))
   package var responder = RetransmissionResponder()
-  package var statistics = SenderStatistics()
+  package var payloadTypes: PayloadTypeTable
+  package var rewriter: StreamRewriter
+
+  package let key: SlotKey
+  package let retransmissionSSRC: SSRC?
+  package var plan: ExtensionPlan
+  /// The last ``source`` that had a packet here.
+  package var lastSource: UInt32 = 0
   /// The next sequence number of the retransmission stream (RFC 4588 §4).
   package var nextRetransmission: ExtendedSequenceNumber
-  /// The peer has reported on our SSRC, so it has learnt which section it belongs to (RFC 9143 §9.2).
-  package var isKnownToPeer = false
 
   package init(
     section: SendSection, link: Int, firstSequence: UInt16, firstTimestamp: UInt32, firstRetransmission: UInt16
@@ -71,12 +73,7 @@ extension OutboundStream {
     }
     guard let placement = rewriter.place(input, timestamp: timestamp, now: now) else { return .dropped(.olderThanSwitch) }
     map.insert(placement.sequence, from: PacketSource(generation: UInt16(truncatingIfNeeded: source), note: stretch, input: input))
+    responder.handleSent(placement.sequence, byteCount: payloadByteCount)
     return .placed(placement, payloadType)
-  }
-
-  /// A packet of the stream was written for the first time.
-  mutating func noteSent(_ sequence: ExtendedSequenceNumber, payloadByteCount: Int, at now: Instant) {
-    statistics.handleSent(payloadByteCount: payloadByteCount, at: now)
-    responder.handleSent(sequence, byteCount: payloadByteCount)
   }
 }

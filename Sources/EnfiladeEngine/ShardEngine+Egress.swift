@@ -165,7 +165,7 @@ extension ShardEngine {
       session: session, isRTCP: false, headerByteCount: Int(place.headerByteCount), payloadByteCount: Int(place.payloadByteCount),
       ssrc: ssrc, index: record.sequence, payload: place.payload, destination: destination)
     if padding > 0 { pad(&job, by: padding) }
-    outbound[stream].noteSent(record.sequence, payloadByteCount: Int(place.payloadByteCount), at: now)
+    outbound[stream].statistics.handleSent(payloadByteCount: Int(place.payloadByteCount), at: now)
     egress.append(job, link: Int32(link), overheadByteCount: overhead)
   }
 
@@ -217,7 +217,7 @@ extension ShardEngine {
           index, key, header: destination, headerByteCount: headerByteCount, payload: payload, payloadByteCount: view.payloadByteCount)
       }
       if padding > 0 { pad(&job, by: padding) }
-      outbound[stream].noteSent(sequence, payloadByteCount: view.payloadByteCount, at: now)
+      outbound[stream].statistics.handleSent(payloadByteCount: view.payloadByteCount, at: now)
     }
     egress.append(job, link: Int32(link), overheadByteCount: overhead)
   }

@@ -22,10 +22,10 @@ public import EnfiladeWire
 
   /// The segment that is open now, apart from the others: nearly every packet is numbered by it, and a look into an inline array copies all of it.
   @usableFromInline package var newest: Segment
-  /// The segments before it stand at `0..<count - 1`, oldest first.
-  @usableFromInline package var older: InlineArray<15, Segment>
   /// Segments in all.
   @usableFromInline package var count: Int
+  /// The segments before it stand at `0..<count - 1`, oldest first.
+  @usableFromInline package var older: InlineArray<15, Segment>
 
   @usableFromInline package init() {
     newest = Segment(firstInput: .max, offset: 0, isDropped: true)

@@ -16,7 +16,6 @@ public import EnfiladeWire
     }
   }
 
-  @usableFromInline package var offsets = SequenceOffsetMap()
   /// Output minus input timestamp, modulo 2³².
   @usableFromInline package private(set) var timestampOffset: UInt32 = 0
   @usableFromInline package var newestInput = ExtendedSequenceNumber(.min)
@@ -24,6 +23,8 @@ public import EnfiladeWire
   @usableFromInline package var newestTimestamp: RTPTimestamp
   @usableFromInline package var newestAt = Instant.zero
   @usableFromInline package var hasOutput = false
+  /// Last, because most of it is not needed for most packets.
+  @usableFromInline package var offsets = SequenceOffsetMap()
 
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random by RFC 3550 §5.1; below 2¹⁵ so that a receiver's rollover counter starts with ours.

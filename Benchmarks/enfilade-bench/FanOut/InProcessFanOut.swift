@@ -106,12 +106,14 @@ final class InProcessFanOut {
     var warmed = 0
     var ignored = LatencyHistogram()
     while MonotonicClock.now < end || warmed < 2 * Limits.videoHistoryPacketCount {
+      world.keepConsent()
       frames.fill(frameCount: frames.frameLimit)
       world.forward(frames, recording: &ignored)
       warmed += frames.packets.count
     }
     let before = world.engine.traffic.packetsOut
     while Int(world.engine.traffic.packetsOut - before) < packets {
+      world.keepConsent()
       frames.fill(frameCount: frames.frameLimit)
       world.forward(frames)
     }
