@@ -22,7 +22,7 @@ SWIFT_FILES = git ls-files --cached --others --exclude-standard -z '*.swift' | x
 # The steps of `make test`, the quickest to fail first.
 STEPS := lint address thread fuzz portable release example browser
 
-.PHONY: help run test $(STEPS) packages test-packages server impairer format clean
+.PHONY: help run test $(STEPS) packages test-packages server impairer bench format clean
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -78,6 +78,18 @@ browser: ## Step: Chromium, Firefox and aiortc against the release server; pictu
 
 lint: ## Step: the Swift files are formatted as .swift-format says.
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
+
+BENCH := .build/release/enfilade-bench
+PROFILES := AEAD_AES_128_GCM AES_CM_128_HMAC_SHA1_80
+
+bench: ## Measures the packet path in release, and prints the tables.
+	swift build --configuration release --product enfilade-bench
+	@for profile in $(PROFILES); do $(BENCH) fanout --in-process --profile $$profile; echo; done
+	@for profile in $(PROFILES); do $(BENCH) fanout --profile $$profile; echo; done
+	@$(BENCH) protect; echo
+	@mkdir -p build
+	@$(BENCH) scale --subscribers 50,200,1000,2000 --svg build/scale.svg; echo
+	@echo "The curve is in build/scale.svg."
 
 format: ## Formats every Swift file.
 	$(SWIFT_FILES) | xargs -0 swift format format --in-place --parallel

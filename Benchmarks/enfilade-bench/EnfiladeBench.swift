@@ -7,7 +7,7 @@ struct EnfiladeBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enfilade-bench",
     abstract: "Measures the packet path: forwarding against its floor, protection, and cost against load.",
-    subcommands: [FanOutCommand.self])
+    subcommands: [FanOutCommand.self, ProtectCommand.self, ScaleCommand.self])
 }
 
 /// Runs a command on the main thread, and starts tasks only for one that is asynchronous: valgrind does not survive an asynchronous main.

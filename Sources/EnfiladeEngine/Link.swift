@@ -21,13 +21,24 @@ package struct Link: ~Copyable {
   /// Sources one link may send: every encoding of every section with its retransmissions, and again after a restart.
   package static let sourceCapacity = 64
 
+  // This turn's sending, together because every turn asks for all of it.
+  package var firstRecord: Int32 = -1
+  package var lastRecord: Int32 = -1
+  package var isDirty = false
+  /// Feedback or a report is due now.
+  package var owesRTCP = false
+  package var session: ProtectorSession?
+  package var profile = SRTPProfile.aeadAES128GCM
+  package var packetsIn: UInt64 = 0
+  package var bytesIn: UInt64 = 0
+  package var packetsOut: UInt64 = 0
+  package var bytesOut: UInt64 = 0
+
   package let id: LinkID
   /// What stands as sender in feedback of a link that we send nothing else to.
   package let localSSRC: SSRC
   package var ice: ICELiteAgent
   package let handshake: any Handshake
-  package var session: ProtectorSession?
-  package var profile = SRTPProfile.aeadAES128GCM
   package var state = LinkState.connecting
   /// When the peer last sent something that it alone can send: a check.
   package var lastHeard: Instant
@@ -47,18 +58,6 @@ package struct Link: ~Copyable {
   package var reducedSizeRTCP = false
   package var roundTripTime = Limits.assumedRoundTripTime
   package var nextReport = Instant.distantFuture
-
-  // This turn's sending.
-  package var firstRecord: Int32 = -1
-  package var lastRecord: Int32 = -1
-  package var isDirty = false
-  /// Feedback or a report is due now.
-  package var owesRTCP = false
-
-  package var packetsIn: UInt64 = 0
-  package var bytesIn: UInt64 = 0
-  package var packetsOut: UInt64 = 0
-  package var bytesOut: UInt64 = 0
 
   package init(id: LinkID, localSSRC: SSRC, ice: ICELiteAgent, handshake: any Handshake, at now: Instant) {
     self.id = id

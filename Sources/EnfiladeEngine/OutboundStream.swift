@@ -7,28 +7,30 @@ package import EnfiladeWire
 
 /// A sending media section inside its shard.
 package struct OutboundStream: ~Copyable {
-  package let key: SlotKey
-  package let link: Int
-  package let kind: MediaKind
-  package let ssrc: SSRC
-  package let retransmissionSSRC: SSRC?
-  package var payloadTypes: PayloadTypeTable
-  package var plan: ExtensionPlan
-  /// Streams of one class are sent equal headers but for their numbers; zero has no class.
-  package var planClass: UInt16 = 0
+  // What every packet asks for stands together, in the order of its use: with hundreds of subscribers each line of it comes from far away.
 
-  /// What is bound to it, or −1.
-  package var publication: Int32 = -1
+  package var payloadTypes: PayloadTypeTable
   /// Chooses layers, and numbers what goes out.
   package var forwarder: Forwarder
   /// What each sent number was made from.
   package var map: SequenceMap<SentPacket>
   package var responder = RetransmissionResponder()
-  package var statistics = SenderStatistics()
-  /// The next sequence number of the retransmission stream (RFC 4588 §4).
-  package var nextRetransmission: ExtendedSequenceNumber
+  /// Streams of one class are sent equal headers but for their numbers; zero has no class.
+  package var planClass: UInt16 = 0
+  package let ssrc: SSRC
+  package let link: Int
+  package let kind: MediaKind
   /// The peer has reported on our SSRC, so it has learnt which section it belongs to (RFC 9143 §9.2).
   package var isKnownToPeer = false
+  package var statistics = SenderStatistics()
+  /// What is bound to it, or −1.
+  package var publication: Int32 = -1
+
+  package let key: SlotKey
+  package let retransmissionSSRC: SSRC?
+  package var plan: ExtensionPlan
+  /// The next sequence number of the retransmission stream (RFC 4588 §4).
+  package var nextRetransmission: ExtendedSequenceNumber
 
   package init(
     section: SendSection, link: Int, firstSequence: UInt16, firstTimestamp: UInt32, firstRetransmission: UInt16
@@ -63,15 +65,10 @@ extension OutboundStream {
     switch forwarder.decide(packet.forward, of: encoding, at: now) {
     case .forward(let sequence, let sent), .fill(let sequence, let sent):
       map.insert(sequence, from: sent)
+      responder.handleSent(sequence, byteCount: packet.view.payloadByteCount)
       return .send(sequence, sent, payloadType)
     case .drop(let reason): return .drop(DropReason(reason))
     }
-  }
-
-  /// A packet of the stream was written for the first time.
-  mutating func noteSent(_ sequence: ExtendedSequenceNumber, payloadByteCount: Int, at now: Instant) {
-    statistics.handleSent(payloadByteCount: payloadByteCount, at: now)
-    responder.handleSent(sequence, byteCount: payloadByteCount)
   }
 }
 

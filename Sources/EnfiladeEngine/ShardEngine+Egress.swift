@@ -171,7 +171,7 @@ extension ShardEngine {
       ssrc: ssrc, index: record.sequence, payload: place.payload, destination: destination)
     if record.sent.flags.contains(.rewritesPicture) { patch(&job, record) }
     if padding > 0 { pad(&job, by: padding) }
-    outbound[stream].noteSent(record.sequence, payloadByteCount: Int(place.payloadByteCount), at: now)
+    outbound[stream].statistics.handleSent(payloadByteCount: Int(place.payloadByteCount), at: now)
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
   }
 
@@ -218,7 +218,7 @@ extension ShardEngine {
       traffic.retransmissionsOut &+= 1
     } else {
       if padding > 0 { pad(&job, by: padding) }
-      outbound[stream].noteSent(sequence, payloadByteCount: payloadByteCount, at: now)
+      outbound[stream].statistics.handleSent(payloadByteCount: payloadByteCount, at: now)
     }
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
   }

@@ -27,16 +27,16 @@ package struct RetransmissionResponder: ~Copyable {
     var sentAtMilliseconds: UInt16
   }
 
-  /// The smoothed round trip to the subscriber.
-  package var roundTripTime: TimeDelta = Limits.assumedRoundTripTime
-  /// How often each verdict was given, by ``Verdict/rawValue``.
-  private var counts = InlineArray<5, UInt64>(repeating: 0)
   private let capacity: Int
   /// `capacity` as a power of two.
   private let shift: Int64
   private var entries: UniqueArray<Entry>
   /// Bytes that may be sent again now.
   private var budgetByteCount: Int64 = Limits.retransmissionBurst.byteCount
+  /// The smoothed round trip to the subscriber.
+  package var roundTripTime: TimeDelta = Limits.assumedRoundTripTime
+  /// How often each verdict was given, by ``Verdict/rawValue``.
+  private var counts = InlineArray<5, UInt64>(repeating: 0)
 
   /// - Parameter capacity: packets that can be asked for, a power of two of at least 256.
   package init(capacity: Int = Limits.sentPacketCount) {

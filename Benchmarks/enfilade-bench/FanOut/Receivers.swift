@@ -22,28 +22,21 @@ final class Receivers {
     let isPaused = Atomic(false)
   }
 
-  /// Used by its thread alone once that has started.
+  /// Used by its thread alone once that has started. It looks again and again instead of waiting to be woken, because a wake-up would be
+  /// charged to whoever sends, and a receiver on another machine wakes nobody here.
   private final class Reader: @unchecked Sendable {
-    let poller: Poller
+    private static let napMicroseconds: UInt32 = 200
     let sockets: [UDPSocket]
     let batch = ReceiveBatch()
 
-    init(_ poller: Poller, _ sockets: [UDPSocket]) {
-      self.poller = poller
-      self.sockets = sockets
-    }
+    init(_ sockets: [UDPSocket]) { self.sockets = sockets }
 
     func run(_ orders: Orders) {
       while !orders.isStopping.load(ordering: .relaxed) {
-        if orders.isPaused.load(ordering: .relaxed) {
-          usleep(5_000)
-          continue
+        if !orders.isPaused.load(ordering: .relaxed) {
+          for socket in sockets { while socket.receive(into: batch) == batch.capacity {} }
         }
-        let count = poller.wait(timeout: .milliseconds(100))
-        for position in 0..<count {
-          let socket = sockets[Int(poller.event(at: position).token)]
-          while socket.receive(into: batch) == batch.capacity {}
-        }
+        usleep(Self.napMicroseconds)
       }
     }
   }
@@ -62,19 +55,18 @@ final class Receivers {
     // What is not read in time would only cost memory.
     options.receiveBufferByteCount = mode == .idle ? 64 << 10 : 256 << 10
     options.sendBufferByteCount = 64 << 10
-    sockets = try (0..<count).map { _ in try UDPSocket(bindingTo: SocketAddress(ipv4: 0x7F00_0001, port: 0), options: options) }
-    addresses = sockets.map(\.localAddress)
+    let sockets = try (0..<count).map { _ in try UDPSocket(bindingTo: SocketAddress(ipv4: 0x7F00_0001, port: 0), options: options) }
     let number = max(1, min(watchedCount, count))
-    watched = (1...number).map { count * $0 / number - 1 }
+    let watched = (1...number).map { count * $0 / number - 1 }
+    self.sockets = sockets
+    self.watched = watched
+    addresses = sockets.map(\.localAddress)
     guard mode != .idle else {
       thread = nil
       return
     }
-    let poller = try Poller()
-    for index in 0..<count where !watched.contains(index) {
-      try poller.watch(sockets[index].descriptor, for: .readable, token: UInt64(index))
-    }
-    let reader = Reader(poller, sockets)
+    let isWatched = Set(watched)
+    let reader = Reader(sockets.enumerated().filter { !isWatched.contains($0.offset) }.map(\.element))
     let orders = orders
     thread = try SystemThread(name: "receivers") { reader.run(orders) }
   }

@@ -14,10 +14,12 @@ struct ShardThread {
   }
 
   let shard: Shard
-  private let threadNumber: Int?
+  private var threadNumber: Int?
 
   init(_ shard: Shard) {
     self.shard = shard
+    // It has its name by the time it answers.
+    barrier()
     threadNumber = Self.find("enfilade-\(shard.index)")
   }
 
