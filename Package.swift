@@ -109,6 +109,24 @@ let package = Package(
       dependencies: ["EnfiladeWire", "EnfiladeIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Tests/enfilade-impair", swiftSettings: everywhere),
 
+    // MARK: Benchmarks
+    .target(
+      name: "EnfiladeLoad",
+      dependencies: [
+        "EnfiladeTransport", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
+        "EnfiladeSRTP",
+      ], path: "Benchmarks/EnfiladeLoad", swiftSettings: everywhere),
+    .executableTarget(
+      name: "enfilade-load",
+      dependencies: [
+        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Benchmarks/enfilade-load", swiftSettings: everywhere),
+    .executableTarget(
+      name: "enfilade-bench",
+      dependencies: [
+        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Benchmarks/enfilade-bench", swiftSettings: everywhere),
+
     // MARK: Tests
     .testTarget(name: "ArchitectureTests", swiftSettings: everywhere),
     .testTarget(
@@ -138,6 +156,7 @@ let package = Package(
     .testTarget(
       name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"],
       swiftSettings: everywhere + ipsecMBSetting),
+    .testTarget(name: "EnfiladeLoadTests", dependencies: ["EnfiladeLoad", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeTests",
       dependencies: [
