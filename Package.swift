@@ -124,7 +124,7 @@ let package = Package(
     .executableTarget(
       name: "enfilade-bench",
       dependencies: [
-        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", "EnfiladeIO", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/enfilade-bench", swiftSettings: everywhere),
 
     // MARK: Tests

@@ -23,8 +23,8 @@ package struct LoadOptions: Sendable {
   package var profiles = SRTPProfile.allCases
   /// Subscribers whose packets wake the client at once, spread over all: latency is theirs. The others are read every ``sweepInterval``,
   /// because a wake-up per packet costs the server, which pays for it in its send call, more than the packet.
-  package var probeCount = 8
-  package var sweepInterval = TimeDelta.milliseconds(10)
+  package var probeCount = 4
+  package var sweepInterval = TimeDelta.milliseconds(20)
   /// Of the subscribers that are no probes, every so many-th packet is opened, to know that the keys are right; 0 for none.
   package var verifyEvery = 64
   package var givesTransportFeedback = true

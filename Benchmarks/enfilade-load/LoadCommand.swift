@@ -80,10 +80,10 @@ struct LoadCommand: ParsableCommand {
   var profile: SRTPProfile?
 
   @Option(help: "How many subscribers are probes.")
-  var probes = 8
+  var probes = 4
 
   @Option(help: "Milliseconds in which each other subscriber is read once.")
-  var sweepInterval = 10.0
+  var sweepInterval = 20.0
 
   @Option(help: "Open every so many-th packet of subscribers that are no probes; 0 for none.")
   var verifyEvery = 64
