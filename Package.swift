@@ -113,7 +113,8 @@ let package = Package(
     .target(
       name: "EnfiladeLoad",
       dependencies: [
-        "EnfiladeTransport", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
+        "EnfiladeTransport", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO",
+        "EnfiladeDTLS",
         "EnfiladeSRTP",
       ], path: "Benchmarks/EnfiladeLoad", swiftSettings: everywhere),
     .executableTarget(
@@ -124,7 +125,8 @@ let package = Package(
     .executableTarget(
       name: "enfilade-bench",
       dependencies: [
-        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", "EnfiladeIO", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", "EnfiladeIO",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/enfilade-bench", swiftSettings: everywhere),
 
     // MARK: Tests
@@ -156,7 +158,7 @@ let package = Package(
     .testTarget(
       name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"],
       swiftSettings: everywhere + ipsecMBSetting),
-    .testTarget(name: "EnfiladeLoadTests", dependencies: ["EnfiladeLoad", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeLoadTests", dependencies: ["EnfiladeLoad", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeTests",
       dependencies: [

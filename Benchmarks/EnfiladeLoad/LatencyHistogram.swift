@@ -37,6 +37,8 @@ package struct LatencyHistogram: Sendable {
     var seen: UInt64 = 0
     for index in counts.indices {
       seen += counts[index]
+      // The last bucket has no upper end.
+      if index == counts.count - 1 { break }
       if seen >= rank { return min(maximum, .nanoseconds(Int64(Self.upperBound(of: index)))) }
     }
     return maximum

@@ -57,7 +57,9 @@ extension LoadClient {
       let now = MonotonicClock.now
       for position in 0..<count {
         let message = batch[position]
-        for segment in 0..<message.segmentCount { take(UnsafeRawBufferPointer(message.segment(at: segment)), from: message.address, at: now) }
+        for segment in 0..<message.segmentCount {
+          take(UnsafeRawBufferPointer(message.segment(at: segment)), from: message.address, at: now)
+        }
       }
       // Less than there was room for: the socket is empty.
       if count < batch.capacity { return }

@@ -103,7 +103,10 @@ package struct LoadReport: Codable, Sendable {
         ))
     }
     rows.append(
-      ("client", "\(number(clientProcessorSeconds, 2)) s of processor, \(number(seconds > 0 ? clientProcessorSeconds / seconds * 100 : 0, 1)) %"))
+      (
+        "client",
+        "\(number(clientProcessorSeconds, 2)) s of processor, \(number(seconds > 0 ? clientProcessorSeconds / seconds * 100 : 0, 1)) %"
+      ))
     if undeletedSessionCount > 0 { rows.append(("sessions not deleted", "\(undeletedSessionCount)")) }
     let width = rows.map(\.0.count).max() ?? 0
     return rows.map { "\($0.0)\(String(repeating: " ", count: width - $0.0.count))  \($0.1)" }.joined(separator: "\n")

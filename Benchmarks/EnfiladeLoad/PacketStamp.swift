@@ -22,7 +22,8 @@ package enum PacketStamp {
     payload.storeBytes(of: (pictureID | 0x8000).bigEndian, toByteOffset: 2, as: UInt16.self)
     if packet.startsFrame {
       // The frame tag: the lowest bit is zero for a key frame; shown, version zero. Then start code and 1280×720.
-      let tag: [UInt8] = packet.isKeyframe ? [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x00, 0x05, 0xD0, 0x02] : [0x11, 0x02, 0x00, 0, 0, 0, 0, 0, 0, 0]
+      let tag: [UInt8] =
+        packet.isKeyframe ? [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x00, 0x05, 0xD0, 0x02] : [0x11, 0x02, 0x00, 0, 0, 0, 0, 0, 0, 0]
       for (offset, byte) in tag.enumerated() { payload.storeBytes(of: byte, toByteOffset: 4 + offset, as: UInt8.self) }
     }
     write(now, at: payload + videoPrefixByteCount)

@@ -1,7 +1,7 @@
 // Reads rtpdump files (rtptools): a recorded stream's sizes and times.
 
-import Foundation
 package import EnfiladeWire
+import Foundation
 
 /// The video of a recorded RTP session, as far as its shape goes.
 package struct RTPDump: Hashable, Sendable {

@@ -32,7 +32,8 @@ package enum SignalingKind: String, CaseIterable, Sendable {
       return WHIPSignaling(
         base: base, publishPath: publishPath ?? "/rooms/{room}/whip", subscribePath: subscribePath ?? "/rooms/{room}/whep", room: room)
     case .pion:
-      return WHIPSignaling(base: base, publishPath: publishPath ?? "/whip/{room}", subscribePath: subscribePath ?? "/whep/{room}", room: room)
+      return WHIPSignaling(
+        base: base, publishPath: publishPath ?? "/whip/{room}", subscribePath: subscribePath ?? "/whep/{room}", room: room)
     case .whip:
       guard let publishPath, let subscribePath else { throw .badOption("The signaling 'whip' needs both paths.") }
       return WHIPSignaling(base: base, publishPath: publishPath, subscribePath: subscribePath, room: room)

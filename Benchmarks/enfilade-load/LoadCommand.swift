@@ -95,11 +95,17 @@ struct LoadCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard seconds > 0, seconds <= 3600, warmUp >= 0, warmUp <= 60 else { throw ValidationError("Up to an hour, with up to a minute before.") }
+    guard seconds > 0, seconds <= 3600, warmUp >= 0, warmUp <= 60 else {
+      throw ValidationError("Up to an hour, with up to a minute before.")
+    }
     guard videoBitrate >= 0, videoBitrate <= 100_000 else { throw ValidationError("Video is at most 100 Mbit/s.") }
     guard (1...240).contains(framesPerSecond) else { throw ValidationError("1 to 240 frames in a second.") }
-    guard (VideoTraffic.minimumPacketByteCount...1472).contains(packetBytes) else { throw ValidationError("Packets have 100 to 1472 bytes.") }
-    guard sweepInterval >= 0.1, sweepInterval <= 1000, verifyEvery >= 0, probes >= 0 else { throw ValidationError("A number is out of range.") }
+    guard (VideoTraffic.minimumPacketByteCount...1472).contains(packetBytes) else {
+      throw ValidationError("Packets have 100 to 1472 bytes.")
+    }
+    guard sweepInterval >= 0.1, sweepInterval <= 1000, verifyEvery >= 0, probes >= 0 else {
+      throw ValidationError("A number is out of range.")
+    }
   }
 
   func run() throws {

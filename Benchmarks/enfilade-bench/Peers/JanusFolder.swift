@@ -1,6 +1,5 @@
 // A folder of configuration for Janus: one plugin, one transport, loopback only.
 
-import EnfiladeIO
 import Foundation
 
 /// Writes what Janus reads at its start.
@@ -12,7 +11,9 @@ enum JanusFolder {
   }
 
   /// The folder with the configuration.
-  static func write(to folder: URL, port: Int) throws -> URL {
+  ///
+  /// - Parameter eventLoops: threads that carry the media of all handles; 0 gives each handle one of its own.
+  static func write(to folder: URL, port: Int, eventLoops: Int) throws -> URL {
     guard let modules else { throw ServerFailure(description: "no plugins of Janus under /usr/lib") }
     let configuration = folder.appendingPathComponent("configuration")
     // Linked one by one, so that nothing else is loaded.
@@ -23,8 +24,7 @@ enum JanusFolder {
         atPath: place.appendingPathComponent(name).path, withDestinationPath: "\(modules)/\(kind)/\(name)")
     }
     try FileManager.default.createDirectory(at: configuration, withIntermediateDirectories: true)
-    // A lite agent, as the others are. Loops as many as processors, which the project advises for many handles; without them each handle
-    // has a thread of its own.
+    // A lite agent, as the others are. Sessions do not end because nobody asks for events while media is measured.
     let main = """
       general: {
         configs_folder = "\(configuration.path)"
@@ -34,7 +34,7 @@ enum JanusFolder {
         loggers_folder = "\(folder.path)/none"
         session_timeout = 0
         debug_level = 2
-        event_loops = \(SystemThread.processorCount)
+        event_loops = \(eventLoops)
       }
       nat: {
         ice_lite = true

@@ -55,7 +55,7 @@ enum Peer: String, CaseIterable, Codable, Sendable {
       let process = try ServerProcess(paths.enfilade, arguments, folder: folder, ready: try url("/rooms/load"))
       return (process, try url(""))
     case .janus:
-      let configuration = try JanusFolder.write(to: folder, port: port)
+      let configuration = try JanusFolder.write(to: folder, port: port, eventLoops: paths.janusEventLoops)
       let process = try ServerProcess(
         paths.janus, ["--configs-folder=\(configuration.path)", "--config=\(configuration.path)/janus.jcfg", "--disable-colors"],
         environment: ["LD_PRELOAD": paths.janusPreload], folder: folder, ready: try url("/janus/info"))
@@ -67,10 +67,11 @@ enum Peer: String, CaseIterable, Codable, Sendable {
   }
 }
 
-/// Where the programs are.
+/// Where the programs are, and what they are told.
 struct PeerPaths: Sendable {
   var enfilade: String
   var janus: String
   var janusPreload: String
+  var janusEventLoops: Int
   var pion: String
 }

@@ -1,6 +1,7 @@
 // The same offered load against Enfilade and its peers, in one run, by turns.
 
 import ArgumentParser
+import EnfiladeIO
 import EnfiladeLoad
 import EnfiladeTransport
 import EnfiladeWire
@@ -17,13 +18,16 @@ struct PeersCommand: ParsableCommand {
       process used in it (proc(5)). Loss is what did not arrive of what was sent. Latency is one-way, publisher to subscriber, through \
       the server; every system call and wake-up of the load client is in it.
 
-      Janus is measured with its videoroom plugin as an ICE-lite agent, with as many event loops as there are processors.
+      Janus is measured with its videoroom plugin as an ICE-lite agent, by default with as many event loops as there are \
+      processors.
       """)
 
   @Option(help: "Which servers: \(Peer.allCases.map(\.rawValue).joined(separator: ", ")).", transform: Self.peers)
   var peers = Peer.allCases
 
-  @Option(help: "Which loads: video (2500 kbit/s), video:<kbit/s>, opus, or several with a plus between; a comma separates loads.", transform: Self.loads)
+  @Option(
+    help: "Which loads: video (2500 kbit/s), video:<kbit/s>, opus, or several with a plus between; a comma separates loads.",
+    transform: Self.loads)
   var loads = ["video", "opus"].compactMap(PeerLoad.init)
 
   @Option(help: "Which SRTP profiles: aes-cm, aes-gcm, aes-gcm-256.", transform: Self.profiles)
@@ -53,6 +57,9 @@ struct PeersCommand: ParsableCommand {
   @Option(help: "The library that shows Janus the loopback interface; else $JANUS_PRELOAD.")
   var janusPreload: String?
 
+  @Option(help: "Threads that carry the media of Janus; 0 gives each of its handles one of its own, as it does when nothing is said.")
+  var janusEventLoops = SystemThread.processorCount
+
   @Option(help: "The Pion SFU; else $PION_SFU.")
   var pion: String?
 
@@ -60,7 +67,9 @@ struct PeersCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard (1...4000).contains(subscribers), (1...100).contains(rounds), seconds >= 0.5, seconds <= 600, warmUp >= 0, warmUp <= 60 else {
+    guard (1...4000).contains(subscribers), (1...100).contains(rounds), (0...1024).contains(janusEventLoops), seconds >= 0.5,
+      seconds <= 600, warmUp >= 0, warmUp <= 60
+    else {
       throw ValidationError("A number is out of range.")
     }
   }
@@ -153,6 +162,7 @@ struct PeersCommand: ParsableCommand {
       enfilade: absolute(enfilade ?? environment["ENFILADE_MEET"] ?? "Examples/enfilade-meet/.build/release/enfilade-meet"),
       janus: absolute(janus ?? environment["JANUS"] ?? "/usr/bin/janus"),
       janusPreload: absolute(janusPreload ?? environment["JANUS_PRELOAD"] ?? "build/bench/libshow_loopback.so"),
+      janusEventLoops: janusEventLoops,
       pion: absolute(pion ?? environment["PION_SFU"] ?? "build/bench/pion-sfu"))
   }
 
@@ -181,9 +191,12 @@ struct PeersCommand: ParsableCommand {
   private func note(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
 
   private static var machine: String {
-    let processor = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n").first { $0.hasPrefix("model name") }
+    let processor = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n").first {
+      $0.hasPrefix("model name")
+    }
     let name = processor?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown processor"
-    let kernel = (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8))?.trimmingCharacters(in: .whitespacesAndNewlines)
+    let kernel = (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8))?.trimmingCharacters(
+      in: .whitespacesAndNewlines)
     return "\(ProcessInfo.processInfo.activeProcessorCount) × \(name), Linux \(kernel ?? "unknown")"
   }
 }

@@ -59,7 +59,10 @@ struct PeersReport: Codable, Sendable {
   private func table(of group: [Entry]) -> String {
     let own = group.first { $0.peer == .enfilade }?.median { $0.forwardedPacketsPerProcessorSecond }
     var rows = [
-      ["server", "packets/CPU-s", "µs/packet", "user", "system", "Enfilade is", "p50 µs", "p99 µs", "RSS MiB", "missing", "client CPU", "rounds"]
+      [
+        "server", "packets/CPU-s", "µs/packet", "user", "system", "Enfilade is", "p50 µs", "p99 µs", "RSS MiB", "missing", "client CPU",
+        "rounds",
+      ]
     ]
     for entry in group {
       func cell(_ format: String, _ value: (Round) -> Double?) -> String {

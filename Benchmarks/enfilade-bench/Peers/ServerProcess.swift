@@ -22,7 +22,9 @@ final class ServerProcess {
   /// Starts it, and waits until it answers at `ready`.
   init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], folder: URL, ready: URL) throws {
     log = folder.appendingPathComponent("server.log")
-    guard FileManager.default.createFile(atPath: log.path, contents: nil) else { throw ServerFailure(description: "cannot write \(log.path)") }
+    guard FileManager.default.createFile(atPath: log.path, contents: nil) else {
+      throw ServerFailure(description: "cannot write \(log.path)")
+    }
     let output = try FileHandle(forWritingTo: log)
     // Ends with us, however we end.
     let guardian = "/usr/bin/setpriv"

@@ -1,0 +1,63 @@
+import EnfiladeRTP
+import EnfiladeWire
+import Testing
+
+@testable import EnfiladeLoad
+
+@Suite("Packet stamp")
+struct PacketStampTests {
+  private static func packet(startsFrame: Bool, isKeyframe: Bool) -> ScheduledPacket {
+    ScheduledPacket(due: .zero, byteCount: 1000, startsFrame: startsFrame, endsFrame: false, isKeyframe: isKeyframe, timestamp: 0)
+  }
+
+  private static func video(startsFrame: Bool, isKeyframe: Bool, at now: Instant) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0xAA, count: 60)
+    bytes.withUnsafeMutableBytes {
+      PacketStamp.writeVideo(
+        packet(startsFrame: startsFrame, isKeyframe: isKeyframe), pictureID: 0x1234, sentAt: now, into: $0.baseAddress!)
+    }
+    return bytes
+  }
+
+  @Test("A video stamp is read back", arguments: [true, false], [true, false])
+  func video(startsFrame: Bool, isKeyframe: Bool) {
+    let now = Instant(nanoseconds: 123_456_789_012_345)
+    let bytes = Self.video(startsFrame: startsFrame, isKeyframe: isKeyframe, at: now)
+    #expect(PacketStamp.read(bytes.rawBytes, kind: .video) == now)
+  }
+
+  @Test("The head of a video payload is what a server looks at: descriptor, picture id, key frame bit")
+  func descriptor() throws {
+    let key = Self.video(startsFrame: true, isKeyframe: true, at: .zero)
+    let keyDescriptor = try #require(VP8Descriptor(key.rawBytes))
+    #expect(keyDescriptor.startsFrame && keyDescriptor.isKeyframe && keyDescriptor.pictureID == UInt16(0x1234))
+    let delta = Self.video(startsFrame: true, isKeyframe: false, at: .zero)
+    #expect(try #require(VP8Descriptor(delta.rawBytes)).isKeyframe == false)
+    let rest = Self.video(startsFrame: false, isKeyframe: true, at: .zero)
+    let restDescriptor = try #require(VP8Descriptor(rest.rawBytes))
+    #expect(!restDescriptor.startsFrame && !restDescriptor.isKeyframe)
+  }
+
+  @Test("A video stamp is found behind a descriptor of another length")
+  func otherDescriptor() {
+    let now = Instant(nanoseconds: 42)
+    var bytes = Self.video(startsFrame: true, isKeyframe: true, at: now)
+    // Only the byte that is required, in place of four.
+    bytes.replaceSubrange(0..<4, with: [0x10])
+    #expect(PacketStamp.read(bytes.rawBytes, kind: .video) == now)
+  }
+
+  @Test("An audio stamp is read back")
+  func audio() {
+    var bytes = [UInt8](repeating: 0, count: 13)
+    bytes.withUnsafeMutableBytes { PacketStamp.writeAudio(sentAt: Instant(nanoseconds: 7), into: $0.baseAddress!) }
+    #expect(PacketStamp.read(bytes.rawBytes, kind: .audio) == Instant(nanoseconds: 7))
+  }
+
+  @Test("A payload of any length without a stamp has none", arguments: 0...40)
+  func none(count: Int) {
+    let bytes = [UInt8](repeating: 0x90, count: count)
+    #expect(PacketStamp.read(bytes.rawBytes, kind: .video) == nil)
+    #expect(PacketStamp.read(bytes.rawBytes, kind: .audio) == nil)
+  }
+}
