@@ -45,6 +45,9 @@ struct PeersCommand: ParsableCommand {
   @Option(help: "Seconds of media before it.")
   var warmUp = 1.5
 
+  @Option(help: "Subscribers whose packets wake the client at once; latency is theirs. The wake-up is on the server's bill.")
+  var probes = LoadOptions().probeCount
+
   @Flag(inversion: .prefixedNo, help: "Let the client's kernel coalesce what is received (UDP_GRO).")
   var gro = true
 
@@ -67,7 +70,7 @@ struct PeersCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard (1...4000).contains(subscribers), (1...100).contains(rounds), (0...1024).contains(janusEventLoops), seconds >= 0.5,
+    guard (1...4000).contains(subscribers), (1...100).contains(rounds), (0...1024).contains(janusEventLoops), probes >= 0, seconds >= 0.5,
       seconds <= 600, warmUp >= 0, warmUp <= 60
     else {
       throw ValidationError("A number is out of range.")
@@ -128,6 +131,7 @@ struct PeersCommand: ParsableCommand {
     options.subscriberCount = subscribers
     options.duration = .seconds(seconds)
     options.warmUp = .seconds(warmUp)
+    options.probeCount = probes
     options.coalescesReceive = gro
     options.profiles = [profile]
     load.apply(to: &options)
