@@ -48,6 +48,9 @@ struct IncomingStream {
 }
 
 extension LoadClient {
+  /// Packets of each source that every subscriber opens, until the order of the beginning has settled.
+  private static let openedFromStart: UInt64 = 128
+
   /// Takes everything that has arrived.
   package func receive() {
     let batch = context.batch
@@ -112,7 +115,9 @@ extension LoadClient {
     if let identifier = transportNumberIdentifier { recordArrival(bytes, identifier: identifier, media: header.ssrc, at: now) }
 
     guard let kind = role.kind else { return }
-    if !isProbe {
+    // The beginning is opened as a whole: a packet that was overtaken by the first one may move the rollover counter, and who leaves it out
+    // counts otherwise than the sender from then on (RFC 3711 §3.3.1).
+    if !isProbe, incoming[position].packetCount > Self.openedFromStart {
       sinceVerified += 1
       guard context.options.verifyEvery > 0, sinceVerified >= context.options.verifyEvery else { return }
       sinceVerified = 0
@@ -131,10 +136,7 @@ extension LoadClient {
 
   /// Decrypts one packet and reads its stamp.
   private func open(_ datagram: UnsafeRawBufferPointer, kind: MediaKind, at now: Instant) {
-    guard let clear = unprotect(datagram, isRTCP: false) else {
-      context.unopenedCount += 1
-      return
-    }
+    guard let clear = unprotect(datagram, isRTCP: false) else { return }
     context.openedCount += 1
     guard case .success(let packet) = RTPPacketView.parse(clear.bytes) else { return }
     // Probing by the server: padding and nothing else.
@@ -147,14 +149,22 @@ extension LoadClient {
     if kind == .video { context.videoLatency.record(now - sentAt) } else { context.audioLatency.record(now - sentAt) }
   }
 
-  /// Opens a packet into the shared buffer.
+  /// Opens a packet into the shared buffer; counts it when that is not possible.
   func unprotect(_ datagram: UnsafeRawBufferPointer, isRTCP: Bool) -> UnsafeRawBufferPointer? {
     guard let session, let base = datagram.baseAddress, datagram.count <= LoadContext.bufferByteCount else { return nil }
     var job = UnprotectJob(
       session: session, isRTCP: isRTCP, source: base, sourceByteCount: datagram.count, destination: context.opened,
       capacity: LoadContext.bufferByteCount)
     withUnsafeMutablePointer(to: &job) { context.protector.unprotect(UnsafeMutableBufferPointer(start: $0, count: 1)) }
-    guard job.outcome == .done else { return nil }
+    switch job.outcome {
+    case .done: break
+    case .replayed, .tooOld:
+      context.replayedCount += 1
+      return nil
+    case .pending, .authenticationFailed, .malformed, .noKey:
+      context.unopenedCount += 1
+      return nil
+    }
     return UnsafeRawBufferPointer(start: context.opened, count: Int(job.resultByteCount))
   }
 

@@ -71,10 +71,7 @@ extension LoadClient {
   // MARK: In
 
   func takeControl(_ datagram: UnsafeRawBufferPointer, at now: Instant) {
-    guard let clear = unprotect(datagram, isRTCP: true) else {
-      context.unopenedCount += 1
-      return
-    }
+    guard let clear = unprotect(datagram, isRTCP: true) else { return }
     // A retransmission is built where nothing of this lies, so the packet may be read while it is answered.
     guard RTCPReader.validate(clear.bytes, isReducedSizeAllowed: true) == nil else { return }
     var reader = RTCPReader(clear.bytes)

@@ -24,9 +24,11 @@ package final class LoadContext {
   /// One-way latency by kind, of the probes.
   var videoLatency = LatencyHistogram()
   var audioLatency = LatencyHistogram()
-  /// Packets opened, and those that could not be.
   var openedCount: UInt64 = 0
+  /// Packets that could not be opened.
   var unopenedCount: UInt64 = 0
+  /// Packets that came twice, or behind the replay window (RFC 3711 §3.3.2): late or repeated, but whole.
+  var replayedCount: UInt64 = 0
   /// Opened media without a stamp: something that no publisher of ours sent.
   var unstampedCount: UInt64 = 0
 
@@ -64,6 +66,7 @@ package final class LoadContext {
     audioLatency.reset()
     openedCount = 0
     unopenedCount = 0
+    replayedCount = 0
     unstampedCount = 0
   }
 

@@ -49,8 +49,12 @@ package struct LoadReport: Codable, Sendable {
   package var strayPacketCount: UInt64 = 0
 
   package var openedPacketCount: UInt64 = 0
-  /// Could not be decrypted, or was no packet of ours: a run with any of these is not to be believed.
+  /// Could not be decrypted: a run with any of these is not to be believed.
   package var rejectedPacketCount: UInt64 = 0
+  /// Decrypted, and without a stamp: no packet of ours, or one that was changed; no more to be believed.
+  package var unstampedPacketCount: UInt64 = 0
+  /// Opened before, or behind the replay window: sent twice, or far out of order.
+  package var replayedPacketCount: UInt64 = 0
 
   package var videoLatency: Latency?
   package var audioLatency: Latency?
@@ -92,7 +96,9 @@ package struct LoadReport: Codable, Sendable {
       ("retransmissions received", "\(receivedRetransmissionCount)"),
       ("delivered", "\(number(deliveredRatio * 100, 3)) %"),
       ("lost", "\(lostPacketCount) (\(number(lossRatio * 100, 4)) %)"),
-      ("opened, rejected, stray", "\(openedPacketCount), \(rejectedPacketCount), \(strayPacketCount)"),
+      ("opened, rejected, replayed", "\(openedPacketCount), \(rejectedPacketCount), \(replayedPacketCount)"),
+      ("without a stamp", "\(unstampedPacketCount)"),
+      ("stray", "\(strayPacketCount)"),
     ]
     for (name, latency) in [("video", videoLatency), ("audio", audioLatency)] {
       guard let latency else { continue }

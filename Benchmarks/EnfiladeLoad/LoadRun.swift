@@ -112,7 +112,9 @@ package final class LoadRun {
     report.seconds = (end - begin).seconds
     report.clientProcessorSeconds = processorTime.seconds
     report.openedPacketCount = context.openedCount
-    report.rejectedPacketCount = context.unopenedCount + context.unstampedCount
+    report.rejectedPacketCount = context.unopenedCount
+    report.unstampedPacketCount = context.unstampedCount
+    report.replayedPacketCount = context.replayedCount
     report.videoLatency = LoadReport.Latency(context.videoLatency)
     report.audioLatency = LoadReport.Latency(context.audioLatency)
   }

@@ -139,7 +139,7 @@ struct LoadCommand: ParsableCommand {
     } else {
       print(report.table)
     }
-    if report.rejectedPacketCount > 0 { throw ExitCode(1) }
+    if report.rejectedPacketCount + report.unstampedPacketCount > 0 { throw ExitCode(1) }
   }
 }
 

@@ -147,8 +147,9 @@ struct PeersCommand: ParsableCommand {
       throw ServerFailure(description: "\(error) \(server.lastWords)")
     }
     guard let before, let after else { throw ServerFailure(description: "the server ended: \(server.lastWords)") }
-    guard result.rejectedPacketCount == 0 else {
-      throw ServerFailure(description: "\(result.rejectedPacketCount) packets could not be opened or were not ours")
+    guard result.rejectedPacketCount == 0, result.unstampedPacketCount == 0 else {
+      throw ServerFailure(
+        description: "\(result.rejectedPacketCount) packets could not be opened, \(result.unstampedPacketCount) were not ours")
     }
     let processorSeconds = after.processorSeconds(since: before)
     return PeersReport.Round(
