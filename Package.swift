@@ -158,7 +158,9 @@ let package = Package(
     .testTarget(
       name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"],
       swiftSettings: everywhere + ipsecMBSetting),
-    .testTarget(name: "EnfiladeLoadTests", dependencies: ["EnfiladeLoad", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeLoadTests", dependencies: ["EnfiladeLoad", "EnfiladeTransport", "EnfiladeSDP", "EnfiladeRTP", "EnfiladeWire"],
+      swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeTests",
       dependencies: [

@@ -106,8 +106,8 @@ struct PeersCommand: ParsableCommand {
     for round in 0..<rounds {
       for step in present.indices {
         let index = (step + round) % present.count
-        // What failed in the first round will not work in the next one.
-        if round > 0, entries[index].rounds.isEmpty { continue }
+        // What has failed twice and never worked will not work in the next round.
+        if entries[index].rounds.isEmpty, entries[index].failures.count >= 2 { continue }
         note("\(load.name), \(profile.registeredName), round \(round + 1) of \(rounds): \(present[index].title)")
         do {
           entries[index].rounds.append(try measureOnce(present[index], load, profile, paths))
