@@ -1,3 +1,4 @@
+import EnfiladeRTP
 import EnfiladeSDP
 import EnfiladeTransport
 import EnfiladeWire
