@@ -48,10 +48,11 @@ enum Peer: String, CaseIterable, Codable, Sendable {
     }
     switch self {
     case .enfilade:
-      let arguments = [
+      var arguments = [
         "--http-port", "\(port)", "--udp-port", "0", "--bind", "127.0.0.1", "--loopback", "--log-level", "warning",
         "--participants-per-room", "5000",
       ]
+      if let shards = paths.enfiladeShards { arguments += ["--shards", "\(shards)"] }
       let process = try ServerProcess(paths.enfilade, arguments, folder: folder, ready: try url("/rooms/load"))
       return (process, try url(""))
     case .janus:
@@ -70,6 +71,8 @@ enum Peer: String, CaseIterable, Codable, Sendable {
 /// Where the programs are, and what they are told.
 struct PeerPaths: Sendable {
   var enfilade: String
+  /// `nil` for what it takes by itself.
+  var enfiladeShards: Int?
   var janus: String
   var janusPreload: String
   var janusEventLoops: Int

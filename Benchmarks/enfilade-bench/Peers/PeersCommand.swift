@@ -54,6 +54,9 @@ struct PeersCommand: ParsableCommand {
   @Option(help: "The release build of enfilade-meet; else $ENFILADE_MEET.")
   var enfilade: String?
 
+  @Option(help: "Threads that carry the media of Enfilade; as many as it takes by itself if not given.")
+  var enfiladeShards: Int?
+
   @Option(help: "The program janus; else $JANUS.")
   var janus: String?
 
@@ -165,6 +168,7 @@ struct PeersCommand: ParsableCommand {
     func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
     return PeerPaths(
       enfilade: absolute(enfilade ?? environment["ENFILADE_MEET"] ?? "Examples/enfilade-meet/.build/release/enfilade-meet"),
+      enfiladeShards: enfiladeShards,
       janus: absolute(janus ?? environment["JANUS"] ?? "/usr/bin/janus"),
       janusPreload: absolute(janusPreload ?? environment["JANUS_PRELOAD"] ?? "build/bench/libshow_loopback.so"),
       janusEventLoops: janusEventLoops,
