@@ -10,6 +10,8 @@ HTTP_PORT ?= 8080
 UDP_PORT ?= 5000
 # More arguments for the server, for example ARGS="--host 0.0.0.0 --announce 203.0.113.7".
 ARGS ?=
+# Arguments for the comparison with other servers: enfilade-bench peers --help.
+PEERS ?=
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 5
 
@@ -22,7 +24,7 @@ SWIFT_FILES = git ls-files --cached --others --exclude-standard -z '*.swift' | x
 # The steps of `make test`, the quickest to fail first.
 STEPS := lint address thread fuzz portable release example browser
 
-.PHONY: help run test $(STEPS) packages test-packages server impairer bench format clean
+.PHONY: help run test bench bench-peers $(STEPS) packages test-packages bench-packages server impairer format clean
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -76,6 +78,9 @@ example: ## Step: the unit tests of the example server.
 browser: ## Step: Chromium, Firefox and aiortc against the release server; pictures of the page in build/screenshots.
 	Tests/Browser/run
 
+bench-peers: bench-packages server ## Compares Enfilade with Janus and Pion under the same load; PEERS="--rounds 1" for a quick look.
+	Benchmarks/run-peers $(PEERS)
+
 lint: ## Step: the Swift files are formatted as .swift-format says.
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
 
@@ -99,6 +104,9 @@ packages:
 
 test-packages:
 	@.ci/packages test
+
+bench-packages:
+	@.ci/packages bench
 
 clean: ## Removes everything that was built.
 	rm -rf .build .build-* build $(EXAMPLE)/.build

@@ -110,11 +110,22 @@ let package = Package(
 
     // MARK: Benchmarks
     .target(name: "CAllocationCounter", path: "Benchmarks/CAllocationCounter"),
+    .target(
+      name: "EnfiladeLoad",
+      dependencies: [
+        "EnfiladeTransport", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO",
+        "EnfiladeDTLS", "EnfiladeSRTP",
+      ], path: "Benchmarks/EnfiladeLoad", swiftSettings: everywhere),
+    .executableTarget(
+      name: "enfilade-load",
+      dependencies: [
+        "EnfiladeLoad", "EnfiladeTransport", "EnfiladeWire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Benchmarks/enfilade-load", swiftSettings: everywhere),
     .executableTarget(
       name: "enfilade-bench",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire", "EnfiladeIO",
-        "EnfiladeSRTP", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "EnfiladeLoad", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
+        "EnfiladeIO", "EnfiladeSRTP", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/enfilade-bench", swiftSettings: everywhere),
 
     // MARK: Tests
@@ -146,6 +157,9 @@ let package = Package(
     .testTarget(
       name: "EnfiladeSRTPTests", dependencies: ["EnfiladeSRTP", "EnfiladeTransport", "EnfiladeWire"],
       swiftSettings: everywhere + ipsecMBSetting),
+    .testTarget(
+      name: "EnfiladeLoadTests", dependencies: ["EnfiladeLoad", "EnfiladeTransport", "EnfiladeSDP", "EnfiladeRTP", "EnfiladeWire"],
+      swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeTests",
       dependencies: [

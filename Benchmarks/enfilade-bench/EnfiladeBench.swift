@@ -6,8 +6,8 @@ import Dispatch
 struct EnfiladeBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enfilade-bench",
-    abstract: "Measures the packet path: forwarding against its floor, protection, and cost against load.",
-    subcommands: [FanOutCommand.self, ProtectCommand.self, ScaleCommand.self])
+    abstract: "Measures the packet path: forwarding against its floor, protection, cost against load, and the peers.",
+    subcommands: [FanOutCommand.self, ProtectCommand.self, ScaleCommand.self, PeersCommand.self])
 }
 
 /// Runs a command on the main thread, and starts tasks only for one that is asynchronous: valgrind does not survive an asynchronous main.

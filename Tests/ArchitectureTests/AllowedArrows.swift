@@ -69,5 +69,6 @@ let testTools: [String: Set<String>] = [
     "EnfiladeSRTP",
     "Foundation", "Glibc", "Synchronization",
   ],
+  "EnfiladeLoadTests": ["EnfiladeLoad", "EnfiladeTransport", "EnfiladeSDP", "EnfiladeRTP", "EnfiladeWire", "Testing"],
   "enfilade-impair": ["EnfiladeWire", "EnfiladeIO", "ArgumentParser", "Foundation", "Glibc"],
 ]

@@ -1,6 +1,7 @@
 // One subscriber that looks at what it receives: how many frames are complete, and how old each packet is.
 
 import EnfiladeIO
+import EnfiladeLoad
 import EnfiladeRTP
 import EnfiladeTransport
 import EnfiladeWire

@@ -3,6 +3,7 @@
 import CAllocationCounter
 import EnfiladeEngine
 import EnfiladeIO
+import EnfiladeLoad
 import EnfiladeSRTP
 import EnfiladeTransport
 import EnfiladeWire

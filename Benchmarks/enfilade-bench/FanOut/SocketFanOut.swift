@@ -3,6 +3,7 @@
 import CAllocationCounter
 import EnfiladeEngine
 import EnfiladeIO
+import EnfiladeLoad
 import EnfiladeRuntime
 import EnfiladeSRTP
 import EnfiladeTransport

@@ -2,6 +2,7 @@
 
 import EnfiladeEngine
 import EnfiladeIO
+import EnfiladeLoad
 import EnfiladeSRTP
 import EnfiladeTransport
 import EnfiladeWire

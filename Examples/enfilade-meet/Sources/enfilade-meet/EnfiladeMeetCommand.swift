@@ -40,11 +40,18 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
   @Option(help: "How many microseconds packets may wait for company when a thread is busy; 0 for not at all.")
   var longestWait = 1000
 
+  @Option(help: "How many may be in one room, of every role.")
+  var participantsPerRoom = MeetOptions().maximumParticipants
+
   @Flag(inversion: .prefixedNo, help: "Offer 127.0.0.1 to clients. On if HTTP is served there too.")
   var loopback: Bool?
 
   @Option(help: "How much to log: trace, debug, info, notice, warning or error.", transform: logLevel)
   var logLevel = Logger.Level.notice
+
+  func validate() throws {
+    guard participantsPerRoom >= 1 else { throw ValidationError("A room is for one participant at least.") }
+  }
 
   func run() async throws {
     LoggingSystem.bootstrap(StreamLogHandler.standardError)
@@ -57,8 +64,10 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
         udpPort: udpPort, announcedAddresses: announcedAddresses, bindAddress: bindAddress, shards: shards, pinsThreads: pin,
         roomSpread: roomSpread, longestWait: .microseconds(longestWait), includeLoopback: loopback ?? isLocal, logger: logger))
     let candidates = engine.candidates
+    var options = MeetOptions()
+    options.maximumParticipants = participantsPerRoom
     let shownHost = isLocal || host == "0.0.0.0" || host == "::" ? "localhost" : host
-    let application = try MeetServer.application(engine: engine, host: host, port: httpPort, logger: logger) { port in
+    let application = try MeetServer.application(engine: engine, options: options, host: host, port: httpPort, logger: logger) { port in
       let media = candidates.isEmpty ? "no address" : candidates.joined(separator: ", ")
       let text = "Meetings at http://\(shownHost):\(port)\nMedia at \(media) (UDP)\n"
       // Written past the buffer of `print`, which keeps the line back when the output is a pipe.

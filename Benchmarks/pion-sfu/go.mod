@@ -1,0 +1,3 @@
+module enfilade/pion-sfu
+
+go 1.19
