@@ -29,11 +29,11 @@ extension ShardEngine {
 
   /// One compound, or several: a sender report for each outgoing stream that has sent, the first with report blocks, and SDES.
   private mutating func writeReports(_ link: Int, session: ProtectorSession, at now: Instant) {
-    var blocks: [ReportBlock] = []
+    reportBlocks.removeAll(keepingCapacity: true)
     for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
-      guard blocks.count < RTCPWriter.maximumCount else { break }
+      guard reportBlocks.count < RTCPWriter.maximumCount else { break }
       let stream = Int(links[link].sources[position].inbound)
-      blocks.append(inbound[stream].statistics.makeReport(of: inbound[stream].ssrc, at: now))
+      reportBlocks.append(inbound[stream].statistics.makeReport(of: inbound[stream].ssrc, at: now))
     }
     var next = 0
     var isFirst = true
@@ -41,22 +41,22 @@ extension ShardEngine {
       guard egress.hasRoom else { return }
       var writer = rtcpWriter()
       var wroteAny = false
-      while next < links[link].outbound.count, writer.count < Self.rtcpByteCount - 400 - blocks.count * ReportBlock.byteCount {
+      while next < links[link].outbound.count, writer.count < Self.rtcpByteCount - 400 - reportBlocks.count * ReportBlock.byteCount {
         let stream = Int(links[link].outbound[next])
         next += 1
         guard let info = makeSenderInfo(stream, at: now) else { continue }
-        if wroteAny { blocks = [] }
-        _ = RTCPWriter.senderReport(info, reportBlocks: blocks.span, into: &writer)
+        if wroteAny { reportBlocks.removeAll(keepingCapacity: true) }
+        _ = RTCPWriter.senderReport(info, reportBlocks: reportBlocks.span, into: &writer)
         // Each source by its name: receivers tie streams together by it (RFC 3550 §6.5.1).
         _ = RTCPWriter.sourceDescription(ssrc: info.ssrc, cname: canonicalName.rawBytes, into: &writer)
         wroteAny = true
       }
       if !wroteAny {
         guard isFirst else { return }
-        _ = RTCPWriter.receiverReport(ssrc: links[link].localSSRC, reportBlocks: blocks.span, into: &writer)
+        _ = RTCPWriter.receiverReport(ssrc: links[link].localSSRC, reportBlocks: reportBlocks.span, into: &writer)
         _ = RTCPWriter.sourceDescription(ssrc: links[link].localSSRC, cname: canonicalName.rawBytes, into: &writer)
       }
-      blocks = []
+      reportBlocks.removeAll(keepingCapacity: true)
       isFirst = false
       commitRTCP(byteCount: writer.count, link: link, session: session)
     } while next < links[link].outbound.count

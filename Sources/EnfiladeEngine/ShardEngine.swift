@@ -2,6 +2,7 @@
 // between the two it is drained until nothing is left. Instants never go back.
 
 import EnfiladeForwarding
+import EnfiladeRTP
 package import EnfiladeTransport
 package import EnfiladeWire
 
@@ -42,6 +43,8 @@ package struct ShardEngine: ~Copyable {
   var nextDirtyLink = 0
   var egress = EgressStage()
   var preparedHeaders = PreparedHeaders()
+  /// Of the report that is being written: as many as one can hold (RFC 3550 §6.4.1).
+  var reportBlocks = UniqueArray<ReportBlock>(minimumCapacity: RTCPWriter.maximumCount)
   var control = ControlQueue()
   /// Control datagrams have been given out and are free at the next drain.
   var controlIsOut = false
