@@ -38,6 +38,7 @@ extension Forwarder {
     case .new:
       if let wanted { move(towards: wanted, at: packet, of: encoding, now: now) }
       newestInputTimestamp = packet.timestamp
+      if frame.flags.contains(.startsKeyPicture) { current.keyFrame = frame.number }
       return settle(packet, of: encoding, at: now)
     }
   }

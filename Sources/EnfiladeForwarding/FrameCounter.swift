@@ -14,8 +14,8 @@ package struct FrameCounter: Sendable {
     case before
   }
 
-  /// A number further ahead than this is a restart: a gap as long is no loss that anybody repairs.
-  private static let jumpCount = 1024
+  /// A number further ahead than this is a restart: a gap as long, of seconds, is no loss that anybody repairs.
+  private static let jumpCount = 192
 
   private struct Run: Sendable {
     var newest: Int64
@@ -75,6 +75,7 @@ package struct CompanionCounter: Sendable {
   private var shift: UInt8 = 0
   private var shiftBefore: UInt8 = 0
   private var newest: UInt8 = 0
+  private var hasNewest = false
 
   package init() {}
 
@@ -85,10 +86,12 @@ package struct CompanionCounter: Sendable {
       shiftBefore = shift
       // A run begins with a key picture, which counts.
       shift = newest &+ 1 &- wire
-    case .current: break
+      newest = wire &+ shift
+    case .current:
+      if Int8(bitPattern: wire &+ shift &- newest) > 0 || !hasNewest { newest = wire &+ shift }
     }
-    newest = wire &+ shift
-    return newest
+    hasNewest = true
+    return wire &+ shift
   }
 }
 

@@ -25,6 +25,8 @@ extension FrameReader {
       return .success(frame)
     }
     let picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    // The group of a run before says nothing of this one.
+    if pictures.place == .restarted { groupStart = .max }
     if let structure = descriptor.scalabilityStructure {
       scalability = structure
       groupStart = picture
@@ -37,7 +39,7 @@ extension FrameReader {
       }
     }
     // A group begins with its key picture, also when the packet that says so is lost.
-    if isKeyPicture, picture > groupStart { groupStart = picture }
+    if isKeyPicture, picture > groupStart || groupStart == .max { groupStart = picture }
     frame.picture = picture
     frame.tl0PictureIndex = tl0.follow(descriptor.tl0PictureIndex ?? 0, at: pictures.place)
     frame.number = picture &* Self.layerCount &+ Int64(descriptor.spatialID)

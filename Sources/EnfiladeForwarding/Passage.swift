@@ -12,6 +12,8 @@ package struct Passage: Sendable {
   /// The receiver is to be told which decode targets it gets, with the next frame; and with which frame it was.
   var needsAnnouncement = true
   var announcingFrame = Int64.min
+  /// The newest key picture's first frame: what is behind it leans on nothing before.
+  var keyFrame = Int64.min
   /// A structure came with a layer left out: it goes with the next frame; and with which frame it went.
   var needsStructure = false
   var structureFrame = Int64.min
@@ -37,6 +39,8 @@ package struct Passage: Sendable {
     guard let first = points.index(at: frame.number) else { return .tooOld }
     var reason: ForwardDrop?
     for index in first..<points.count {
+      // What was chosen at a key picture leans on nothing that comes before it.
+      if index > first, frame.number < keyFrame, points.first(of: index) >= keyFrame { break }
       reason = refusal(of: frame, at: points[index])
       if reason == nil { return nil }
     }

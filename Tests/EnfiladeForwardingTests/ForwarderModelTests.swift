@@ -57,26 +57,4 @@ struct ForwarderModelTests {
       Self.run(options)
     }
   }
-
-  @Test("DEBUG")
-  func debug() {
-    guard let name = ProcessInfo.processInfo.environment["FWD_CASE"],
-      let seed = UInt64(ProcessInfo.processInfo.environment["FWD_SEED"] ?? "")
-    else { return }
-    let sample = Self.cases.first { $0.testDescription == name }!
-    var options = WorldOptions(description: sample.description, mode: sample.mode, encodingCount: sample.encodingCount, seed: seed)
-    if seed >= 10_000 { options.unrepairedPercent = 30; options.lossPercent = 2 }
-    var world = ForwardingWorld(options)
-    world.run()
-    for index in 0..<world.subscribers.count {
-      print(
-        "subscriber", index, world.subscribers[index].dropCounts, world.subscribers[index].copies.count,
-        world.subscribers[index].forwarder.reason, world.subscribers[index].keyframeWishes)
-      let log = world.subscribers[index].forwarder.log
-      for i in 0..<log.count {
-        print(log[i].at.nanoseconds / 1_000_000 - 1000, log[i].kind, log[i].reason, log[i].encoding, log[i].spatialID, log[i].temporalID)
-      }
-    }
-    for i in 0..<world.encodings.count { print(world.encodings[i].keyAt, world.encodings[i].state.layers.count) }
-  }
 }
