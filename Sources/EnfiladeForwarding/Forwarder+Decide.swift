@@ -33,10 +33,12 @@ extension Forwarder {
       let reason = current.lateRefusal(of: frame)
       current.ledger.note(frame.number, isForwarded: reason == nil, closesGap: false)
       if let reason { return omit(packet, for: reason) }
+      rewriter.noteForwarded(frame, closedCount: current.ledger.closedCount(after: frame.number))
       return place(packet, of: encoding, at: now)
     case .new:
       if let wanted { move(towards: wanted, at: packet, of: encoding, now: now) }
       newestInputTimestamp = packet.timestamp
+      if frame.flags.contains(.startsKeyPicture) { current.keyFrame = frame.number }
       return settle(packet, of: encoding, at: now)
     }
   }
@@ -44,7 +46,6 @@ extension Forwarder {
   /// Decides a new frame at the first of its packets that came.
   private mutating func settle(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
     let frame = packet.frame
-    if current.restarts(at: frame.number) { current.needsAlignment = true }
     if let reason = current.refusal(of: frame, at: current.points.current) {
       if reason != .layer, frame.temporalID == 0 { isBroken = true }
       let closesGap = frame.flags.contains(.closesPictureGaps)
@@ -54,24 +55,15 @@ extension Forwarder {
       return omit(packet, for: reason)
     }
     if frame.flags.contains(.startsKeyPicture) { isBroken = false }
-    if current.needsAlignment { alignCounters(with: frame) }
+    if current.needsAlignment { rewriter.alignPictures(with: frame) }
+    current.needsAlignment = false
     if current.needsAnnouncement { current.announcingFrame = frame.number }
     current.needsAnnouncement = false
     if current.needsStructure, !frame.flags.contains(.carriesStructure) { current.structureFrame = frame.number }
     current.needsStructure = false
     current.ledger.note(frame.number, isForwarded: true, closesGap: false)
-    rewriter.noteNewest(frame)
+    rewriter.noteForwarded(frame, closedCount: 0)
     return place(packet, of: encoding, at: now)
-  }
-
-  /// The counters go on from where they are, though those of the source are elsewhere.
-  private mutating func alignCounters(with frame: FrameInfo) {
-    current.needsAlignment = false
-    // Within a stretch the beginning of the new run may still be on its way: it is left some room, which VP9 and AV1 allow.
-    let isRestart = current.ledger.newest != .min && current.restarts(at: frame.number)
-    let room: Int64 = isRestart && !frame.flags.contains(.closesPictureGaps) ? 4 : 0
-    rewriter.alignPictures(with: frame, room: room)
-    if isRestart { current.firstFrame = frame.number &- room }
   }
 
   // MARK: The stretch before

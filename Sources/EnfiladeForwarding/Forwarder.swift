@@ -74,7 +74,7 @@ package struct Forwarder: Sendable {
     if choice.candidate == nil, choice.reason != .senderStopped { stop(choice.reason, at: now) }
     acceptableEncodings = choice.acceptableEncodings
     let isSame =
-      wanted?.encoding == choice.candidate?.encoding && wanted?.layer.spatialID == choice.candidate?.layer.spatialID
+      wanted?.serial == choice.candidate?.serial && wanted?.layer.spatialID == choice.candidate?.layer.spatialID
       && wanted?.layer.temporalID == choice.candidate?.layer.temporalID
     if !isSame || reason != choice.reason {
       let layer = choice.candidate?.layer ?? Layer()
@@ -125,7 +125,7 @@ package struct Forwarder: Sendable {
   package mutating func pollKeyframeWish(at now: Instant) -> UInt8? {
     guard let wanted else { return nil }
     let asked: UInt8
-    if serial == 0 || wanted.encoding != encoding {
+    if wanted.serial != serial {
       asked = wanted.encoding
     } else if isBroken || needsKeyPicture {
       asked = encoding

@@ -2,13 +2,20 @@
 
 package import EnfiladeWire
 
-/// One encoding's counter. A number that goes back, or far ahead, while sequence numbers go on, is that of a new run: what follows is counted
-/// far enough ahead that nothing before is mistaken for a neighbour.
+/// One encoding's counter. A number that goes back, or far ahead, while sequence numbers go on, is that of a new run: it is counted on from
+/// where the run before ended, so that nobody downstream sees a restart.
 package struct FrameCounter: Sendable {
-  /// Numbers between a restart and what came before it.
-  private static let restartDistance: Int64 = 4096
-  /// A number further ahead than this is a restart: a gap as long is no loss that anybody repairs.
-  private static let jumpCount = 1024
+  /// Which run a number belongs to.
+  package enum Place: Hashable, Sendable {
+    case current
+    /// The first number of a new run.
+    case restarted
+    /// Late, from the run before.
+    case before
+  }
+
+  /// A number further ahead than this is a restart: a gap as long, of seconds, is no loss that anybody repairs.
+  private static let jumpCount = 192
 
   private struct Run: Sendable {
     var newest: Int64
@@ -20,17 +27,22 @@ package struct FrameCounter: Sendable {
     }
   }
 
+  /// How many numbers a restart leaves free: half for the end of the run before, half for the beginning of the new, both of which may be late.
+  private let room: Int64
   private var run: Run?
-  /// The run before: packets of it may still come late.
   private var before: Run?
   private var newestSequence = ExtendedSequenceNumber(.min)
+  /// What ``widen(_:bitCount:sequence:)`` found last.
+  package private(set) var place = Place.current
 
-  package init() {}
+  /// - Parameter room: numbers left free at a restart; few where a gap can be taken for loss.
+  package init(room: Int64) { self.room = room }
 
   /// The wide number of `wire`, which has `bitCount` bits.
   package mutating func widen(_ wire: UInt16, bitCount: Int, sequence: ExtendedSequenceNumber) -> Int64 {
     let isInOrder = sequence > newestSequence
     if isInOrder { newestSequence = sequence }
+    place = .current
     guard let run else {
       self.run = Run(newest: Int64(wire), wire: wire)
       return Int64(wire)
@@ -40,17 +52,46 @@ package struct FrameCounter: Sendable {
       // A late packet is of the run it is nearer to, and moves nothing.
       if let before {
         let other = before.distance(wire, bitCount: bitCount)
-        if abs(other) < abs(distance) { return before.newest &+ Int64(other) }
+        if abs(other) < abs(distance) {
+          place = .before
+          return before.newest &+ min(room / 2, Int64(other))
+        }
       }
       return run.newest &+ Int64(min(0, distance))
     }
     if distance < 0 || distance > Self.jumpCount {
+      place = .restarted
       before = run
-      self.run = Run(newest: run.newest &+ Self.restartDistance, wire: wire)
-      return run.newest &+ Self.restartDistance
+      self.run = Run(newest: run.newest &+ 1 &+ room, wire: wire)
+      return run.newest &+ 1 &+ room
     }
     self.run = Run(newest: run.newest &+ Int64(distance), wire: wire)
     return run.newest &+ Int64(distance)
+  }
+}
+
+/// A small counter beside the pictures, TL0PICIDX or KEYIDX, that goes on at a restart as they do. Eight bits; who has fewer cuts.
+package struct CompanionCounter: Sendable {
+  private var shift: UInt8 = 0
+  private var shiftBefore: UInt8 = 0
+  private var newest: UInt8 = 0
+  private var hasNewest = false
+
+  package init() {}
+
+  package mutating func follow(_ wire: UInt8, at place: FrameCounter.Place) -> UInt8 {
+    switch place {
+    case .before: return wire &+ shiftBefore
+    case .restarted:
+      shiftBefore = shift
+      // A run begins with a key picture, which counts.
+      shift = newest &+ 1 &- wire
+      newest = wire &+ shift
+    case .current:
+      if Int8(bitPattern: wire &+ shift &- newest) > 0 || !hasNewest { newest = wire &+ shift }
+    }
+    hasNewest = true
+    return wire &+ shift
   }
 }
 

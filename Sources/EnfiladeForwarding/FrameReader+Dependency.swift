@@ -47,7 +47,7 @@ extension FrameReader {
   private mutating func readPicture(_ payload: RawSpan, sequence: ExtendedSequenceNumber, into frame: inout FrameInfo) {
     guard let descriptor = VP9Descriptor(payload), let pictureID = descriptor.pictureID else { return }
     frame.picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
-    frame.tl0PictureIndex = descriptor.tl0PictureIndex ?? 0
+    frame.tl0PictureIndex = tl0.follow(descriptor.tl0PictureIndex ?? 0, at: pictures.place)
     frame.flags.insert(.hasPicture)
   }
 

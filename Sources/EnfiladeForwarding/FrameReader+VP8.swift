@@ -10,15 +10,15 @@ extension FrameReader {
     var frame = FrameInfo(flags: isKeyframe ? [.startsKeyPicture, .isKeyPicture] : [])
     if descriptor.startsFrame { frame.flags.insert(.startsFrame) }
     frame.temporalID = descriptor.temporalID ?? 0
-    frame.tl0PictureIndex = descriptor.tl0PictureIndex ?? 0
-    frame.keyIndex = descriptor.keyIndex ?? 0
     topTemporalID = max(topTemporalID, frame.temporalID)
     // Only Y makes a layer safe to enter (RFC 7741 §4.2); S begins a partition and says nothing of references.
     let isSwitch = isKeyframe || descriptor.isLayerSync
     frame.indications = Self.temporalIndications(isSwitch ? FrameInfo.switchable : 3, from: frame.temporalID)
     guard let pictureID = descriptor.pictureID else { return .success(frame) }
-    frame.picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    frame.picture = closedPictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
     frame.number = frame.picture
+    frame.tl0PictureIndex = tl0.follow(descriptor.tl0PictureIndex ?? 0, at: closedPictures.place)
+    frame.keyIndex = keyIndex.follow(descriptor.keyIndex ?? 0, at: closedPictures.place) & 0x1F
     frame.flags.formUnion([.isNumbered, .hasPicture, .closesPictureGaps])
     if !isKeyframe {
       frame.references =

@@ -17,7 +17,6 @@ extension FrameReader {
     if descriptor.hasLayerIndices { frame.flags.insert(.marksSpatialLayers) }
     frame.spatialID = descriptor.spatialID
     frame.temporalID = descriptor.temporalID
-    frame.tl0PictureIndex = descriptor.tl0PictureIndex ?? 0
     topSpatialID = max(topSpatialID, frame.spatialID)
     topTemporalID = max(topTemporalID, frame.temporalID)
     frame.indications = Self.indications(of: descriptor)
@@ -26,6 +25,8 @@ extension FrameReader {
       return .success(frame)
     }
     let picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    // The group of a run before says nothing of this one.
+    if pictures.place == .restarted { groupStart = .max }
     if let structure = descriptor.scalabilityStructure {
       scalability = structure
       groupStart = picture
@@ -37,7 +38,10 @@ extension FrameReader {
         }
       }
     }
+    // A group begins with its key picture, also when the packet that says so is lost.
+    if isKeyPicture, picture > groupStart || groupStart == .max { groupStart = picture }
     frame.picture = picture
+    frame.tl0PictureIndex = tl0.follow(descriptor.tl0PictureIndex ?? 0, at: pictures.place)
     frame.number = picture &* Self.layerCount &+ Int64(descriptor.spatialID)
     frame.flags.formUnion([.isNumbered, .hasPicture])
     frame.references = references(of: descriptor, number: frame.number, picture: picture)

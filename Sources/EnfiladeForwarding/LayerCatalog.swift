@@ -7,6 +7,8 @@ package struct LayerCatalog: Sendable {
   package struct Candidate: Hashable, Sendable, BitwiseCopyable {
     /// ``Encoding/index``.
     package var encoding: UInt8 = 0
+    /// ``Encoding/serial``.
+    package var serial: UInt32 = 0
     package var layer = Layer()
     /// Pixels, or a guess by rank where nobody knows.
     package var pixelCount = 0
@@ -35,6 +37,7 @@ package struct LayerCatalog: Sendable {
     for index in 0..<encoding.layers.count where encoding.layers[index].isActive {
       var candidate = Candidate()
       candidate.encoding = encoding.index
+      candidate.serial = encoding.serial
       candidate.layer = encoding.layers[index]
       candidate.pixelCount = candidate.layer.pixelCount
       // Nobody told a size: encodings and spatial layers stand in rising order, each four times the one below.

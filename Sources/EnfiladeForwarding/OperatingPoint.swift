@@ -42,6 +42,9 @@ package struct OperatingPointHistory: Sendable {
     return entries[index].point
   }
 
+  /// The first frame of the point at `index`.
+  package func first(of index: Int) -> Int64 { entries[index].first }
+
   /// Which point held for a frame; `nil` for one before all that is remembered.
   package func index(at number: Int64) -> Int? {
     var index = count - 1

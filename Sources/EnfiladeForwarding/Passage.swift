@@ -1,6 +1,5 @@
 // What one source has been to one subscriber: the state of a stretch beside its numbers.
 
-
 /// A run of packets from one source, between two switches.
 package struct Passage: Sendable {
   /// ``Encoding/serial``; zero for none.
@@ -8,16 +7,16 @@ package struct Passage: Sendable {
   package var encoding: UInt8 = 0
   var points = OperatingPointHistory(.only, from: .min)
   var ledger = FrameLedger()
-  /// Nothing has gone out since the source began or began anew: the first frame takes up the counters.
+  /// Nothing has gone out: the first frame takes up the counters.
   var needsAlignment = true
   /// The receiver is to be told which decode targets it gets, with the next frame; and with which frame it was.
   var needsAnnouncement = true
   var announcingFrame = Int64.min
+  /// The newest key picture's first frame: what is behind it leans on nothing before.
+  var keyFrame = Int64.min
   /// A structure came with a layer left out: it goes with the next frame; and with which frame it went.
   var needsStructure = false
   var structureFrame = Int64.min
-  /// Frames before this one belong to an earlier run of the same source.
-  var firstFrame = Int64.min
 
   init() {}
 
@@ -25,14 +24,7 @@ package struct Passage: Sendable {
     serial = encoding.serial
     self.encoding = encoding.index
     points = OperatingPointHistory(point, from: frame)
-    firstFrame = frame
   }
-
-  /// A gap of frames as long as this is no loss: ``FrameCounter`` says so.
-  private static var restartDistance: Int64 { 1024 }
-
-  /// Whether a new frame is the first of another run of its source.
-  func restarts(at number: Int64) -> Bool { ledger.newest != .min && number &- ledger.newest > Self.restartDistance }
 
   /// Why a frame is not for a decode target, or `nil` when it is.
   @inline(__always)
@@ -44,9 +36,11 @@ package struct Passage: Sendable {
 
   /// Why a frame that comes late is not sent. What has been chosen since may lean on it, so it is also judged by that.
   func lateRefusal(of frame: FrameInfo) -> ForwardDrop? {
-    guard frame.number >= firstFrame, let first = points.index(at: frame.number) else { return .tooOld }
+    guard let first = points.index(at: frame.number) else { return .tooOld }
     var reason: ForwardDrop?
     for index in first..<points.count {
+      // What was chosen at a key picture leans on nothing that comes before it.
+      if index > first, frame.number < keyFrame, points.first(of: index) >= keyFrame { break }
       reason = refusal(of: frame, at: points[index])
       if reason == nil { return nil }
     }

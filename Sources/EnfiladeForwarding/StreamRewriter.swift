@@ -150,19 +150,21 @@ package struct StreamRewriter: Sendable {
   // MARK: Pictures
 
   /// Counters inside the payload go on from here, whatever they are at the source.
-  ///
-  /// - Parameter room: how many numbers are left for what may still come before the frame.
-  mutating func alignPictures(with frame: FrameInfo, room: Int64) {
-    current.pictureOffset = newestPicture &+ 1 &+ room &- frame.picture
-    current.frameOffset = newestFrame &+ 1 &+ room &- frame.number
+  mutating func alignPictures(with frame: FrameInfo) {
+    current.pictureOffset = newestPicture &+ 1 &- frame.picture
+    current.frameOffset = newestFrame &+ 1 &- frame.number
     current.tl0Offset = newestTL0 &+ 1 &- frame.tl0PictureIndex
     current.keyIndexOffset = (newestKeyIndex &+ 1 &- frame.keyIndex) & 0x1F
   }
 
-  /// The newest frame of the stretch goes out: what comes after it goes on from there.
-  mutating func noteNewest(_ frame: FrameInfo) {
-    newestPicture = max(newestPicture, frame.picture &+ current.pictureOffset)
+  /// A frame of the stretch goes out: the next stretch goes on behind the newest. A late one can be that, when what overtook it was left out.
+  ///
+  /// - Parameter closedCount: how many pictures behind it were left out and closed up.
+  mutating func noteForwarded(_ frame: FrameInfo, closedCount: Int64) {
     newestFrame = max(newestFrame, frame.number &+ current.frameOffset)
+    let picture = frame.picture &+ current.pictureOffset &+ closedCount
+    guard picture > newestPicture else { return }
+    newestPicture = picture
     newestTL0 = frame.tl0PictureIndex &+ current.tl0Offset
     newestKeyIndex = (frame.keyIndex &+ current.keyIndexOffset) & 0x1F
   }

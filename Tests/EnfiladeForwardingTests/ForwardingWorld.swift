@@ -77,6 +77,7 @@ struct ForwardingWorld: ~Copyable {
   /// Frames of sources that were replaced before all of it had arrived.
   var cutOff: Set<UInt64> = []
   var resumeAt: [Int] = []
+  var keyAskedAt: [[Int]] = Array(repeating: [], count: 4)
   var problems: [String] = []
   var now = 0
   private var arrivals: [Arrival] = []
@@ -122,6 +123,10 @@ struct ForwardingWorld: ~Copyable {
         subscribers[index].forwarder.setTarget(LayerTarget())
         choose()
       }
+      for index in 0..<encodings.count where keyAskedAt[index].contains(where: { $0 <= now }) {
+        keyAskedAt[index].removeAll { $0 <= now }
+        encodings[index].keyPending = true
+      }
       ask()
       if random.next() % 20 == 0 { checkRepair() }
       now += 1
@@ -150,6 +155,8 @@ struct ForwardingWorld: ~Copyable {
     if random.next() % 100 < options.lossPercent {
       if random.next() % 100 < options.unrepairedPercent {
         lostForEver.insert(Self.identity(packet.truth))
+        // Repair gives up, and asks for a key frame instead.
+        keyAskedAt[index].append(now + 200)
         return
       }
       at += 40 + Int(random.next() % 120)
