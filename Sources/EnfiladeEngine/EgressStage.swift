@@ -21,15 +21,14 @@ package struct EgressRecord {
   /// The numbers that are this subscriber's own.
   package var sent: SentPacket
 
-  package init(
-    stream: Int32, packet: Int32, payloadType: PayloadType, isRetransmission: Bool, sequence: ExtendedSequenceNumber, sent: SentPacket
-  ) {
+  /// A packet that is still to be decided.
+  package init(stream: Int32, packet: Int32) {
     self.stream = stream
     self.packet = packet
-    self.payloadType = payloadType
-    self.isRetransmission = isRetransmission
-    self.sequence = sequence
-    self.sent = sent
+    payloadType = PayloadType(0)
+    isRetransmission = false
+    sequence = ExtendedSequenceNumber(0)
+    sent = .placeholder
   }
 }
 

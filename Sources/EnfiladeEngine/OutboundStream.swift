@@ -50,25 +50,40 @@ package struct OutboundStream: ~Copyable {
 }
 
 extension OutboundStream {
-  /// What ``decide(_:of:at:)`` decided.
-  enum Verdict {
-    case send(ExtendedSequenceNumber, SentPacket, PayloadType)
+  enum Decision {
+    /// The record is filled in.
+    case send
+    /// The same, and what overtook the packet is to be offered again.
+    case begin
     case drop(DropReason)
   }
 
   /// Decides about a packet of what is bound here, and remembers for repair what goes out.
-  mutating func decide(_ packet: borrowing Packet, of encoding: borrowing Encoding, at now: Instant) -> Verdict {
-    guard let payloadType = payloadTypes.payloadType(for: packet.format) else {
-      forwarder.leaveOut(packet.forward, of: encoding)
+  @inline(__always)
+  mutating func decide(
+    _ packet: borrowing ForwardPacket, format: MediaFormat, payloadByteCount: Int, of encoding: borrowing Encoding, at now: Instant,
+    into record: inout EgressRecord
+  ) -> Decision {
+    guard let payloadType = payloadTypes.payloadType(for: format) else {
+      forwarder.leaveOut(packet, of: encoding)
       return .drop(.codecNotNegotiated)
     }
-    switch forwarder.decide(packet.forward, of: encoding, at: now) {
-    case .forward(let sequence, let sent), .fill(let sequence, let sent):
-      map.insert(sequence, from: sent)
-      responder.handleSent(sequence, byteCount: packet.view.payloadByteCount)
-      return .send(sequence, sent, payloadType)
+    var decision = Decision.send
+    record.payloadType = payloadType
+    record.payloadByteCount = UInt16(payloadByteCount)
+    switch forwarder.decide(packet, of: encoding, at: now, into: &record.sent) {
+    case .forward(let sequence): record.sequence = sequence
+    case .begin(let sequence):
+      record.sequence = sequence
+      decision = .begin
+    case .fill(let sequence):
+      record.sequence = sequence
+      record.payloadByteCount = 0
     case .drop(let reason): return .drop(DropReason(reason))
     }
+    map.insert(record.sequence, from: record.sent)
+    responder.handleSent(record.sequence, byteCount: payloadByteCount)
+    return decision
   }
 }
 

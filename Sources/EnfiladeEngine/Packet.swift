@@ -12,17 +12,28 @@ package struct Packet {
   package var byteCount: Int
   package var inbound: Int32
   package var format: MediaFormat
-  /// What it says of its frame.
-  package var frame = FrameInfo(flags: [])
+  /// As a forwarder is asked about it; its frame is filled in when it has been read.
+  package var forward: ForwardPacket
   /// Goes to the one subscriber that asked for it again, not to all.
   package var isRepair = false
   package var sequence: ExtendedSequenceNumber
   package var view: RTPPacketView
   package var extensions: RTPExtensions
 
-  /// As a forwarder is asked about it.
-  var forward: ForwardPacket {
-    ForwardPacket(
+  package init(
+    handle: PacketHandle, start: Int, byteCount: Int, inbound: Int32, format: MediaFormat, frame: FrameInfo = FrameInfo(flags: []),
+    isRepair: Bool = false, sequence: ExtendedSequenceNumber, view: RTPPacketView, extensions: RTPExtensions
+  ) {
+    self.handle = handle
+    self.start = start
+    self.byteCount = byteCount
+    self.inbound = inbound
+    self.format = format
+    self.isRepair = isRepair
+    self.sequence = sequence
+    self.view = view
+    self.extensions = extensions
+    forward = ForwardPacket(
       frame: frame, sequence: sequence, timestamp: view.timestamp, marker: view.marker, isEmpty: view.payloadByteCount == 0)
   }
 }
@@ -42,6 +53,6 @@ package struct HistoryNote: BitwiseCopyable {
   }
 
   package init(_ packet: Packet) {
-    self.init(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format, frame: packet.frame)
+    self.init(start: UInt16(packet.start), byteCount: UInt16(packet.byteCount), format: packet.format, frame: packet.forward.frame)
   }
 }

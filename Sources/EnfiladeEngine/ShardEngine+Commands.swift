@@ -94,7 +94,10 @@ extension ShardEngine {
       links[link].publications.remove(at: position)
     }
     for section in sections where publicationIndices[section.publication] == nil {
-      guard let publication = publications.insert(PublicationState(key: section.publication, link: link, kind: section.kind, encodingCount: section.encodingCount)) else {
+      guard
+        let publication = publications.insert(
+          PublicationState(key: section.publication, link: link, kind: section.kind, encodingCount: section.encodingCount))
+      else {
         events.append(.refused(.publicationCapacityReached(section.publication)))
         continue
       }

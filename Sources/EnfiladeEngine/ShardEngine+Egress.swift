@@ -26,7 +26,7 @@ extension ShardEngine {
     while batch.isEmpty {
       if nextDirtyLink == dirtyLinks.count {
         // Everything decided so far is written: decide more, or end the turn.
-        records.removeAll(keepingCapacity: true)
+        records.removeAll()
         dirtyLinks.removeAll(keepingCapacity: true)
         nextDirtyLink = 0
         forwardPending(at: now)

@@ -88,10 +88,7 @@ extension ShardEngine {
       return drops.count(.retransmissionTooOften)
     }
     guard let recalled = recall(entry, of: current) else { return }
-    append(
-      EgressRecord(
-        stream: Int32(stream), packet: Int32(recalled), payloadType: payloadType, isRetransmission: true, sequence: output, sent: origin),
-      link: link)
+    append(again: origin, as: output, packet: recalled, stream: stream, payloadType: payloadType, link: link)
   }
 
   /// The encoding of what is bound to an outgoing stream whose serial number ends in `generation`.

@@ -51,9 +51,7 @@ extension ShardEngine {
     let link = outbound[stream].link
     var first = records.count
     for index in run {
-      let serial = outbound[stream].forwarder.serial
-      decide(index, of: source, for: stream, at: now)
-      guard outbound[stream].forwarder.serial != serial, outbound[stream].kind == .video else { continue }
+      guard decide(index, of: source, for: stream, at: now) else { continue }
       attachRecords(from: first, to: link)
       catchUp(after: index, in: stream, at: now)
       first = records.count
@@ -62,26 +60,36 @@ extension ShardEngine {
   }
 
   /// Decides about a packet for one subscriber, and leaves a record that belongs to no link yet when it goes out.
-  private mutating func decide(_ index: Int, of source: Int, for stream: Int, at now: Instant) {
-    switch Self.decide(&outbound, stream, packets[index], inbound, source, at: now) {
-    case .send(let sequence, let sent, let payloadType):
-      append(
-        EgressRecord(
-          stream: Int32(stream), packet: Int32(index), payloadType: payloadType, isRetransmission: false, sequence: sequence, sent: sent))
+  ///
+  /// - Returns: whether the subscriber begins with this packet, and should have what overtook it.
+  @inline(__always)
+  private mutating func decide(_ index: Int, of source: Int, for stream: Int, at now: Instant) -> Bool {
+    guard !records.isFull else {
+      drops.count(.egressFull)
+      return false
+    }
+    let last = records.add(stream: Int32(stream), packet: Int32(index))
+    switch Self.decide(&outbound, stream, packets, index, inbound, source, into: &records[last], at: now) {
+    case .send: return false
+    case .begin: return outbound[stream].kind == .video
     case .drop(let reason):
+      records.removeLast()
       drops.count(reason)
       // These last until a key frame comes: is one asked for?
       if reason == .waitingForKeyframe || reason == .undecodable { askForKeyframe(for: stream, at: now) }
+      return false
     }
   }
 
-  /// Two tables at once, of which one is changed: as parameters, they do not overlap.
+  /// Several tables at once, of which one is changed: as parameters, they do not overlap.
   @inline(__always)
   private static func decide(
-    _ outbound: inout Pool<OutboundStream>, _ stream: Int, _ packet: borrowing Packet, _ inbound: borrowing Pool<InboundStream>,
-    _ source: Int, at now: Instant
-  ) -> OutboundStream.Verdict {
-    outbound[stream].decide(packet, of: inbound[source].encoding, at: now)
+    _ outbound: inout Pool<OutboundStream>, _ stream: Int, _ packets: borrowing UniqueArray<Packet>, _ index: Int,
+    _ inbound: borrowing Pool<InboundStream>, _ source: Int, into record: inout EgressRecord, at now: Instant
+  ) -> OutboundStream.Decision {
+    outbound[stream].decide(
+      packets[index].forward, format: packets[index].format, payloadByteCount: packets[index].view.payloadByteCount,
+      of: inbound[source].encoding, at: now, into: &record)
   }
 
   /// Gives who begins with a key frame the rest of it that is here already: packets overtake one another, and the first may have been lost
@@ -99,7 +107,7 @@ extension ShardEngine {
       guard !isPending else { continue }
       guard let recalled = recall(entry, of: source) else { return }
       let first = records.count
-      decide(recalled, of: source, for: stream, at: now)
+      _ = decide(recalled, of: source, for: stream, at: now)
       attachRecords(from: first, to: outbound[stream].link)
     }
   }
@@ -124,20 +132,18 @@ extension ShardEngine {
     return packets.count - 1
   }
 
-  /// Puts a record at the end of its link's list.
-  mutating func append(_ record: EgressRecord, link: Int) {
-    let first = records.count
-    append(record)
-    attachRecords(from: first, to: link)
-  }
-
-  /// Puts a record behind the others, as the successor of the one before it.
-  private mutating func append(_ record: EgressRecord) {
-    guard records.count < records.capacity else { return drops.count(.egressFull) }
-    var record = record
-    record.next = Int32(records.count + 1)
-    record.payloadByteCount = record.sent.isFiller ? 0 : UInt16(packets[Int(record.packet)].view.payloadByteCount)
-    records.append(record)
+  /// Leaves a record for a packet that was sent before, at the end of its link's list.
+  mutating func append(
+    again sent: SentPacket, as sequence: ExtendedSequenceNumber, packet: Int, stream: Int, payloadType: PayloadType, link: Int
+  ) {
+    guard !records.isFull else { return drops.count(.egressFull) }
+    let index = records.add(stream: Int32(stream), packet: Int32(packet))
+    records[index].payloadType = payloadType
+    records[index].isRetransmission = true
+    records[index].sequence = sequence
+    records[index].sent = sent
+    records[index].payloadByteCount = sent.isFiller ? 0 : UInt16(packets[packet].view.payloadByteCount)
+    attachRecords(from: index, to: link)
   }
 
   /// Puts the records from `first` to the last at the end of a link's list.

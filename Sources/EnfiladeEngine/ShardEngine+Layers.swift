@@ -23,7 +23,7 @@ extension ShardEngine {
       payload: packet.view.payload(in: bytes), extensions: packet.extensions, in: bytes, sequence: packet.sequence,
       timestamp: packet.view.timestamp, at: now)
     guard case .success(let frame) = result else { return .frameUnreadable }
-    packet.frame = frame
+    packet.forward.frame = frame
     if let data = packet.extensions.data(of: .videoLayersAllocation, in: bytes), let allocation = VideoLayersAllocation(data) {
       noteAllocation(allocation, publication: inbound[stream].publication)
     }
@@ -42,7 +42,7 @@ extension ShardEngine {
   mutating func chooseLayersIfDue(after packet: Packet, at now: Instant) {
     let publication = inbound[Int(packet.inbound)].publication
     let isDue = now >= publications[publication].nextChoice
-    let beginsPicture = inbound[Int(packet.inbound)].kind == .video && packet.frame.flags.contains(.startsKeyPicture)
+    let beginsPicture = inbound[Int(packet.inbound)].kind == .video && packet.forward.frame.flags.contains(.startsKeyPicture)
     // Who waits for a key picture has it in this turn; whoever waits for another one asks when that is decided.
     if isDue || beginsPicture { chooseLayers(of: publication, asking: !beginsPicture, at: now) }
   }

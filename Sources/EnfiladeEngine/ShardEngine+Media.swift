@@ -108,7 +108,7 @@ extension ShardEngine {
     inbound[stream].feedback = feedback
     trackLoss(of: packet, at: now)
     if let reason = readFrame(of: &packet, bytes: bytes, at: now) { return reason }
-    let startsKeyframe = inbound[stream].kind == .video && packet.frame.flags.contains(.startsKeyPicture)
+    let startsKeyframe = inbound[stream].kind == .video && packet.forward.frame.flags.contains(.startsKeyPicture)
     if startsKeyframe { inbound[stream].keyframes.handleKeyframe(at: now) }
     if publications[publication].announced != packet.format, packet.format != .telephoneEvent {
       publications[publication].announced = packet.format

@@ -95,7 +95,7 @@ extension ShardEngine {
     case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(handle)
     }
-    if inbound[stream].kind == .video, packet.frame.flags.contains(.startsKeyPicture) {
+    if inbound[stream].kind == .video, packet.forward.frame.flags.contains(.startsKeyPicture) {
       inbound[stream].history.markKeyframe(start: packet.sequence)
     }
     packets.append(packet)

@@ -38,7 +38,7 @@ package struct ShardEngine: ~Copyable {
   var ingress = IngressStage()
   var packets: UniqueArray<Packet>
   var nextPacket = 0
-  var records: UniqueArray<EgressRecord>
+  var records: RecordList
   var dirtyLinks = UniqueArray<Int32>()
   var nextDirtyLink = 0
   var egress = EgressStage()
@@ -86,7 +86,7 @@ package struct ShardEngine: ~Copyable {
     fragments = UfragTable(capacity: configuration.linkCapacity * 2, seed: HashSeed(using: &random))
     canonicalName = Array(configuration.canonicalName.utf8)
     packets = UniqueArray(minimumCapacity: 2 * IngressStage.capacity)
-    records = UniqueArray(minimumCapacity: Self.recordCapacity)
+    records = RecordList(capacity: Self.recordCapacity)
   }
 
   // MARK: Look
@@ -134,7 +134,7 @@ package struct ShardEngine: ~Copyable {
 
   /// Whether something waits to be sent; ``pollTransmit(into:at:)`` has to be called until it gives nothing.
   package var hasPendingOutput: Bool {
-    !control.isEmpty || nextPacket < packets.count || nextDirtyLink < dirtyLinks.count || records.count > 0
+    !control.isEmpty || nextPacket < packets.count || nextDirtyLink < dirtyLinks.count || !records.isEmpty
   }
 
   /// The next event, or `nil`.

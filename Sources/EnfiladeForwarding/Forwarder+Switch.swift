@@ -6,7 +6,9 @@ extension Forwarder {
   // MARK: Within a structure
 
   /// A new frame begins: takes the step towards the wanted layer that a decoder survives here, if there is one.
-  mutating func move(towards wanted: LayerCatalog.Candidate, at packet: ForwardPacket, of encoding: borrowing Encoding, now: Instant) {
+  mutating func move(
+    towards wanted: LayerCatalog.Candidate, at packet: borrowing ForwardPacket, of encoding: borrowing Encoding, now: Instant
+  ) {
     let frame = packet.frame
     let point = current.points.current
     if frame.flags.contains(.startsKeyPicture) {
@@ -80,7 +82,9 @@ extension Forwarder {
   // MARK: To another encoding
 
   /// A packet of an encoding that is not sent: a stretch begins here, or nothing does.
-  mutating func begin(_ packet: ForwardPacket, of encoding: borrowing Encoding, at now: Instant) -> ForwardVerdict {
+  mutating func begin(
+    _ packet: borrowing ForwardPacket, of encoding: borrowing Encoding, at now: Instant, into sent: inout SentPacket
+  ) -> ForwardVerdict {
     guard let wanted else { return .drop(.notWanted) }
     let isWanted = encoding.index == wanted.encoding
     let isAcceptable = serial == 0 && acceptableEncodings >> encoding.index & 1 != 0
@@ -115,7 +119,9 @@ extension Forwarder {
     log.append(
       DecisionLog.Entry(
         at: now, kind: .switched, reason: reason, encoding: encoding.index, spatialID: point.spatialID, temporalID: point.temporalID))
-    return follow(packet, of: encoding, at: now)
+    let verdict = follow(packet, of: encoding, at: now, into: &sent)
+    guard case .forward(let output) = verdict else { return verdict }
+    return .begin(output)
   }
 
   /// How a new encoding's timestamps are moved; `nil` when its key picture is so old that time would go back, and a newer one can be had.

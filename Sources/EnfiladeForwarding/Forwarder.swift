@@ -36,7 +36,7 @@ package struct Forwarder: Sendable {
 
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random; its low 15 bits count.
-  ///   - firstTimestamp: the first timestamp, random; picture ids begin at random with it.
+  ///   - firstTimestamp: the first timestamp, random.
   package init(firstSequence: UInt16, firstTimestamp: UInt32, target: LayerTarget = LayerTarget()) {
     selector = LayerSelector(target: target)
     rewriter = StreamRewriter(firstSequence: firstSequence, firstTimestamp: firstTimestamp)

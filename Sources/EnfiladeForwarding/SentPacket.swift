@@ -95,9 +95,11 @@ package struct SentPacket: Hashable, Sendable, BitwiseCopyable {
 @usableFromInline
 package enum ForwardVerdict: Sendable {
   /// Send it, under this number.
-  case forward(ExtendedSequenceNumber, SentPacket)
+  case forward(ExtendedSequenceNumber)
+  /// The same, and a stretch begins with it: later packets of its encoding may have overtaken it, and are to be offered again.
+  case begin(ExtendedSequenceNumber)
   /// Send padding under this number: the packet is not wanted, but came so late that its number is already missed.
-  case fill(ExtendedSequenceNumber, SentPacket)
+  case fill(ExtendedSequenceNumber)
   case drop(ForwardDrop)
 }
 

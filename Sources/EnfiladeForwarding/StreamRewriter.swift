@@ -51,14 +51,14 @@ package struct StreamRewriter: Sendable {
 
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random by RFC 3550 §5.1; below 2¹⁵ so that a receiver's rollover counter starts with ours.
-  ///   - firstTimestamp: the timestamp of the first packet; the first picture id and frame number come from it too.
+  ///   - firstTimestamp: the timestamp of the first packet.
   package init(firstSequence: UInt16, firstTimestamp: UInt32) {
     newestOutput = ExtendedSequenceNumber(Int64(firstSequence & 0x7FFF)) - 1
     newestTimestamp = RTPTimestamp(firstTimestamp)
-    newestPicture = Int64(firstTimestamp & 0x3FFF)
-    newestFrame = Int64(firstTimestamp >> 14 & 0x3FFF)
-    newestTL0 = UInt8(truncatingIfNeeded: firstTimestamp >> 8)
-    newestKeyIndex = UInt8(truncatingIfNeeded: firstTimestamp >> 3) & 0x1F
+    newestPicture = 0
+    newestFrame = 0
+    newestTL0 = 0
+    newestKeyIndex = 0
   }
 
   /// The newest input of the current stretch.
@@ -149,8 +149,15 @@ package struct StreamRewriter: Sendable {
 
   // MARK: Pictures
 
-  /// Counters inside the payload go on from here, whatever they are at the source.
+  /// Counters inside the payload go on from here, whatever they are at the source. The first source's stay as they are: they begin at
+  /// random already, and payloads that need no change need no copy.
   mutating func alignPictures(with frame: FrameInfo) {
+    if !hasOutput {
+      newestPicture = frame.picture &- 1
+      newestFrame = frame.number &- 1
+      newestTL0 = frame.tl0PictureIndex &- 1
+      newestKeyIndex = (frame.keyIndex &- 1) & 0x1F
+    }
     current.pictureOffset = newestPicture &+ 1 &- frame.picture
     current.frameOffset = newestFrame &+ 1 &- frame.number
     current.tl0Offset = newestTL0 &+ 1 &- frame.tl0PictureIndex

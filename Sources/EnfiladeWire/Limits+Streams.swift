@@ -18,8 +18,8 @@ extension Limits {
   /// anybody stops and begins again.
   package static let lateSourceHold = TimeDelta.milliseconds(500)
 
-  /// Sent packets of one outgoing stream that can still be asked for: as many as the history of its source holds.
-  @usableFromInline package static let sentPacketCount = videoHistoryPacketCount
+  /// Sent packets of one outgoing stream that can still be asked for: 256 are a second of 2.5 Mbit/s, longer than a picture waits for repair.
+  @usableFromInline package static let sentPacketCount = 256
   /// How often one sent packet is sent again. Beyond that the link is not losing packets, it is gone.
   @usableFromInline package static let retransmissionCount = 8
   /// Lower bound between two answers for one packet: duplicate NACKs of one loss are this close together.

@@ -52,6 +52,20 @@ package struct UniqueArray<Element: ~Copyable>: ~Copyable {
     }
   }
 
+  /// Where an element lies, for a wrapper that hands out the same place.
+  @unsafe @inlinable package func address(of index: Int) -> UnsafePointer<Element> {
+    precondition(index >= 0 && index < elementCount, "no such element")
+    // Sound: checked above.
+    return unsafe UnsafePointer(elements + index)
+  }
+
+  /// The same, to change it; `self` must be held exclusively as long as the pointer is used.
+  @unsafe @inlinable package mutating func mutableAddress(of index: Int) -> UnsafeMutablePointer<Element> {
+    precondition(index >= 0 && index < elementCount, "no such element")
+    // Sound: checked above.
+    return unsafe elements + index
+  }
+
   /// All elements, borrowed.
   @inlinable package var span: Span<Element> {
     @_lifetime(borrow self)

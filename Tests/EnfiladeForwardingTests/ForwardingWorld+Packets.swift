@@ -50,8 +50,9 @@ extension ForwardingWorld {
       frame: frame, sequence: stored.sequence, timestamp: stored.view.timestamp, marker: stored.view.marker,
       isEmpty: stored.view.payloadByteCount == 0)
     let at = instant
-    switch Self.decide(packet, encodings, index, &subscribers[subscriber].forwarder, at: at) {
-    case .forward(let output, let sent), .fill(let output, let sent):
+    var sent = SentPacket.placeholder
+    switch Self.decide(packet, encodings, index, &subscribers[subscriber].forwarder, at: at, into: &sent) {
+    case .forward(let output), .begin(let output), .fill(let output):
       let copy = OutgoingCopy(
         of: stored, sent: sent, output: output, codec: options.description.codec, structure: encodings[index].state.reader.structureBits)
       if subscribers[subscriber].byOutput.updateValue(copy, forKey: output.rawValue) != nil {
@@ -78,9 +79,10 @@ extension ForwardingWorld {
   }
 
   private static func decide(
-    _ packet: ForwardPacket, _ encodings: borrowing UniqueArray<WorldEncoding>, _ index: Int, _ forwarder: inout Forwarder, at now: Instant
+    _ packet: ForwardPacket, _ encodings: borrowing UniqueArray<WorldEncoding>, _ index: Int, _ forwarder: inout Forwarder, at now: Instant,
+    into sent: inout SentPacket
   ) -> ForwardVerdict {
-    forwarder.decide(packet, of: encodings[index].state, at: now)
+    forwarder.decide(packet, of: encodings[index].state, at: now, into: &sent)
   }
 
   /// A subscriber asks for something again: it must be what was sent.
