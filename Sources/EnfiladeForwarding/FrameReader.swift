@@ -33,8 +33,8 @@ package struct FrameReader: Sendable {
   var pictures = FrameCounter(room: 8)
   /// VP8's receivers take a gap of picture ids for loss, but not in front of a key frame.
   var closedPictures = FrameCounter(room: 2)
-  var tl0 = CompanionCounter()
-  var keyIndex = CompanionCounter()
+  var tl0 = CompanionCounter(bitCount: 8)
+  var keyIndex = CompanionCounter(bitCount: 5)
   var timestamps = TimestampCounter()
   /// The picture that the group of ``scalability`` begins with.
   var groupStart: Int64 = 0

@@ -150,7 +150,7 @@ struct MediaSource {
       case .vp9Dependency:
         payload = vp9(position, layer, temporalID, isKey: isKey, distances, isInterLayer, isFirst: isFirst, isLast: isLast)
       case .av1Dependency: payload = [isKey && isFirst && layer == 0 ? 0x18 : 0x10, 0x30]
-      case .h264, .h264Dependency, .h264FrameMarking: payload = [isKey && isFirst ? 0x67 : 0x41, 0]
+      case .h264, .h264Dependency, .h264FrameMarking: payload = isKey && isFirst ? parameterSet() : [0x41, 0]
       }
       if description.usesDependencyDescriptor {
         elements.append(
