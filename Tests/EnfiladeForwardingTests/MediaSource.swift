@@ -87,9 +87,10 @@ struct MediaSource {
 
   /// The encoder starts anew: picture ids and the like come from elsewhere, sequence numbers and time go on.
   mutating func restartCounters() {
-    pictureID = UInt16(truncatingIfNeeded: random.next()) & 0x7FFF
+    // Far enough to be told from loss.
+    pictureID = (pictureID &+ 1000 &+ UInt16(truncatingIfNeeded: random.next() % 30_000)) & 0x7FFF
     tl0 = UInt8(truncatingIfNeeded: random.next())
-    wideFrameNumber = Int(random.next() % 65_536)
+    wideFrameNumber += 1000 + Int(random.next() % 60_000)
     frameNumbers = [:]
     pictures = []
   }
