@@ -116,7 +116,7 @@ struct LayerDescriptorTests {
     #expect(VideoResolution(vp8: vp8.rawBytes) == VideoResolution(width: 640, height: 480))
     // Constrained Baseline 3.1, 1280×720 (80 × 45 macroblocks), as WebRTC encoders write it: ue fields 0, 0, 0, 2, 1, gaps 0, 79, 44.
     // 1 | 1 | 1 | 011 | 010 | 0 | 0000001010000 | 00000101101 | 1 | 1 | 0 | 0 | stop
-    let bits = "1" + "1" + "1" + "011" + "0" + "0000001010000" + "00000101101" + "1" + "1" + "0" + "0" + "1"
+    let bits = "1" + "1" + "1" + "011" + "010" + "0" + "0000001010000" + "00000101101" + "1" + "1" + "0" + "0" + "1"
     var unit: [UInt8] = [0x67, 0x42, 0xC0, 0x1F]
     var byte: UInt8 = 0
     for (index, bit) in bits.enumerated() {
