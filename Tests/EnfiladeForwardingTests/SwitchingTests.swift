@@ -93,22 +93,20 @@ struct SwitchingTests {
     #expect(world.subscribers[0].keyframeWishes == wishes)
   }
 
-  @Test("Fifty subscribers that join within a second cost at most two key frames of each encoding")
+  @Test("Fifty subscribers that join within a second share the few key frames that the requester lets through")
   func joiners() {
     var world = Self.world(
       .vp8, ScalabilityMode(spatial: 1, temporal: 1, between: .full), encodings: 3, subscribers: 50)
     for index in 0..<50 { world.subscribers[index].forwarder.setTarget(LayerTarget(isPaused: true)) }
     Self.run(&world, until: 1000)
     let before = (0..<3).map { world.encodings[$0].keyAt.count }
-    var firstAt: [Int] = []
     for index in 0..<50 {
       world.subscribers[index].forwarder.setTarget(LayerTarget())
       world.choose()
-      firstAt.append(world.now)
       Self.run(&world, until: 1000 + 20 * (index + 1))
     }
     Self.run(&world, until: 3000)
-    // The world's publisher answers every request; what leaves is what its requester lets through.
+    // One in 200 ms at most, without a replay from the history, which would spare all but the first.
     for index in 0..<3 { #expect(world.encodings[index].keyAt.count - before[index] <= 6) }
     for index in 0..<50 { #expect(!world.subscribers[index].copies.isEmpty) }
   }
