@@ -143,9 +143,12 @@ extension Forwarder {
     guard frame.flags.contains(.startsFrame), encoding.layers.epoch == point.epoch else { return }
     let bringsStructure = frame.number == passage.structureFrame
     let isAnnouncing = frame.number == passage.announcingFrame
-    guard bringsStructure || isAnnouncing || frame.flags.contains(.carriesStructure) else { return }
+    // A late frame that only a later choice wants is told of with that choice.
+    let isMember = frame.indication(point.decodeTarget) != FrameInfo.notPresent
+    guard bringsStructure || isAnnouncing || !isMember || frame.flags.contains(.carriesStructure) else { return }
     if bringsStructure { sent.flags.insert(.bringsStructure) }
-    sent.activeDecodeTargets = encoding.layers.subset(of: point.decodeTarget) & encoding.reader.activeDecodeTargets
+    let announced = isMember ? point : passage.points.current
+    sent.activeDecodeTargets = encoding.layers.subset(of: announced.decodeTarget) & encoding.reader.activeDecodeTargets
     sent.detail = UInt8(truncatingIfNeeded: max(1, encoding.layers.count) - 1) & 0x1F
   }
 

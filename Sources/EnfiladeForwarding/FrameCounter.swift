@@ -76,8 +76,10 @@ package struct CompanionCounter: Sendable {
   private var shiftBefore: UInt8 = 0
   private var newest: UInt8 = 0
   private var hasNewest = false
+  private let unused: UInt8
 
-  package init() {}
+  /// - Parameter bitCount: its width on the wire, at most eight.
+  package init(bitCount: Int) { unused = UInt8(8 - bitCount) }
 
   package mutating func follow(_ wire: UInt8, at place: FrameCounter.Place) -> UInt8 {
     switch place {
@@ -88,7 +90,7 @@ package struct CompanionCounter: Sendable {
       shift = newest &+ 1 &- wire
       newest = wire &+ shift
     case .current:
-      if Int8(bitPattern: wire &+ shift &- newest) > 0 || !hasNewest { newest = wire &+ shift }
+      if Int8(bitPattern: (wire &+ shift &- newest) << unused) > 0 || !hasNewest { newest = wire &+ shift }
     }
     hasNewest = true
     return wire &+ shift

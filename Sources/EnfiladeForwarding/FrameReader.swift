@@ -29,12 +29,12 @@ package struct FrameReader: Sendable {
   package internal(set) var topTemporalID: UInt8 = 0
   /// The newest scalability structure of VP9.
   package internal(set) var scalability: VP9ScalabilityStructure?
-  var frames = FrameCounter(room: 16)
-  var pictures = FrameCounter(room: 8)
+  var frames = FrameCounter(room: 6)
+  var pictures = FrameCounter(room: 2)
   /// VP8's receivers take a gap of picture ids for loss, but not in front of a key frame.
   var closedPictures = FrameCounter(room: 2)
-  var tl0 = CompanionCounter()
-  var keyIndex = CompanionCounter()
+  var tl0 = CompanionCounter(bitCount: 8)
+  var keyIndex = CompanionCounter(bitCount: 5)
   var timestamps = TimestampCounter()
   /// The picture that the group of ``scalability`` begins with.
   var groupStart: Int64 = 0

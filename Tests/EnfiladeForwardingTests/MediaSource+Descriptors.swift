@@ -16,6 +16,26 @@ extension MediaSource {
     return bytes
   }
 
+  /// A sequence parameter set (ITU-T H.264 §7.3.2.1.1) of Constrained Baseline 3.1. Sizes are multiples of 16, but for a cropped height.
+  func parameterSet() -> [UInt8] {
+    var bits = BitString()
+    func exponential(_ value: Int) {
+      let width = Int.bitWidth - (value + 1).leadingZeroBitCount
+      bits.append(0, width - 1)
+      bits.append(value + 1, width)
+    }
+    for value in [0, 0, 0, 2, 1] { exponential(value) }
+    bits.append(0, 1)
+    exponential(width / 16 - 1)
+    exponential((height + 15) / 16 - 1)
+    bits.append(0b11, 2)
+    let cropped = ((height + 15) / 16 * 16 - height) / 2
+    bits.append(cropped > 0 ? 1 : 0, 1)
+    if cropped > 0 { for value in [0, 0, 0, cropped] { exponential(value) } }
+    bits.append(0b01, 2)
+    return [0x67, 0x42, 0xC0, 0x1F] + bits.bytes
+  }
+
   /// RFC 9628 §4.2.
   func vp9(
     _ position: Int, _ layer: Int, _ temporalID: Int, isKey: Bool, _ distances: [Int], _ isInterLayer: Bool, isFirst: Bool, isLast: Bool

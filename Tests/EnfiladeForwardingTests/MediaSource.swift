@@ -87,9 +87,10 @@ struct MediaSource {
 
   /// The encoder starts anew: picture ids and the like come from elsewhere, sequence numbers and time go on.
   mutating func restartCounters() {
-    pictureID = UInt16(truncatingIfNeeded: random.next()) & 0x7FFF
+    // Far enough to be told from loss.
+    pictureID = (pictureID &+ 1000 &+ UInt16(truncatingIfNeeded: random.next() % 30_000)) & 0x7FFF
     tl0 = UInt8(truncatingIfNeeded: random.next())
-    wideFrameNumber = Int(random.next() % 65_536)
+    wideFrameNumber += 1000 + Int(random.next() % 60_000)
     frameNumbers = [:]
     pictures = []
   }
@@ -150,7 +151,7 @@ struct MediaSource {
       case .vp9Dependency:
         payload = vp9(position, layer, temporalID, isKey: isKey, distances, isInterLayer, isFirst: isFirst, isLast: isLast)
       case .av1Dependency: payload = [isKey && isFirst && layer == 0 ? 0x18 : 0x10, 0x30]
-      case .h264, .h264Dependency, .h264FrameMarking: payload = [isKey && isFirst ? 0x67 : 0x41, 0]
+      case .h264, .h264Dependency, .h264FrameMarking: payload = isKey && isFirst ? parameterSet() : [0x41, 0]
       }
       if description.usesDependencyDescriptor {
         elements.append(

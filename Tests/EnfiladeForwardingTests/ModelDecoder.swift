@@ -154,7 +154,11 @@ struct ModelDecoder {
       shown.append((first.captureMilliseconds, first.source, top.spatialID, top.temporalID))
       guard picture.allSatisfy(\.isComplete) else { continue }
       let markers = picture.flatMap { $0.copies.map(\.marker) }
-      let isCutOff = end < frames.count && frames[end].truth.source != first.source
+      // Another source takes over, or the same one after a pause.
+      let isCutOff =
+        end < frames.count
+        && (frames[end].truth.source != first.source
+          || frames[end].truth.isKeyPicture && frames[end].truth.captureMilliseconds > first.captureMilliseconds + 100)
       if markers.dropLast().contains(true) || markers.last == false && !isCutOff && end < frames.count - 40 {
         let cause = picture.contains { lostForEver.contains($0.identity) } || !lostForEver.isEmpty || !cutOff.isEmpty
         if !cause { problems.append("markers \(markers) in the picture of \(first.captureMilliseconds) ms, layers \(layers)") }
