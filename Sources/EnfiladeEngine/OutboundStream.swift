@@ -58,7 +58,7 @@ extension OutboundStream {
     case drop(DropReason)
   }
 
-  /// Decides about a packet of what is bound here, and remembers for repair what goes out.
+  /// Decides about a packet of what is bound here. What goes out is to be remembered afterwards.
   @inline(__always)
   mutating func decide(
     _ packet: borrowing ForwardPacket, format: MediaFormat, payloadByteCount: Int, of encoding: borrowing Encoding, at now: Instant,
@@ -81,9 +81,14 @@ extension OutboundStream {
       record.payloadByteCount = 0
     case .drop(let reason): return .drop(DropReason(reason))
     }
-    map.insert(record.sequence, from: record.sent)
-    responder.handleSent(record.sequence, byteCount: payloadByteCount)
     return decision
+  }
+
+  /// Remembers for repair what goes out.
+  @inline(__always)
+  mutating func remember(_ record: borrowing EgressRecord) {
+    map.insert(record.sequence, from: record.sent)
+    responder.handleSent(record.sequence, byteCount: Int(record.payloadByteCount))
   }
 }
 

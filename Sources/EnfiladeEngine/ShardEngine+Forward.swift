@@ -48,15 +48,14 @@ extension ShardEngine {
   }
 
   private mutating func forward(_ run: Range<Int>, of source: Int, to stream: Int, at now: Instant) {
-    let link = outbound[stream].link
     var first = records.count
     for index in run {
       guard decide(index, of: source, for: stream, at: now) else { continue }
-      attachRecords(from: first, to: link)
+      settleRecords(from: first, of: stream)
       catchUp(after: index, in: stream, at: now)
       first = records.count
     }
-    attachRecords(from: first, to: link)
+    settleRecords(from: first, of: stream)
   }
 
   /// Decides about a packet for one subscriber, and leaves a record that belongs to no link yet when it goes out.
@@ -108,7 +107,7 @@ extension ShardEngine {
       guard let recalled = recall(entry, of: source) else { return }
       let first = records.count
       _ = decide(recalled, of: source, for: stream, at: now)
-      attachRecords(from: first, to: outbound[stream].link)
+      settleRecords(from: first, of: stream)
     }
   }
 
@@ -144,6 +143,18 @@ extension ShardEngine {
     records[index].sent = sent
     records[index].payloadByteCount = sent.isFiller ? 0 : UInt16(packets[packet].view.payloadByteCount)
     attachRecords(from: index, to: link)
+  }
+
+  /// Remembers what was decided for a stream, from `first` to the last, and puts it at the end of its link's list. Not packet by packet: a
+  /// record that was just written would have to be waited for.
+  private mutating func settleRecords(from first: Int, of stream: Int) {
+    for index in first..<records.count { Self.remember(index, of: records, in: &outbound, stream) }
+    attachRecords(from: first, to: outbound[stream].link)
+  }
+
+  @inline(__always)
+  private static func remember(_ index: Int, of records: borrowing RecordList, in outbound: inout Pool<OutboundStream>, _ stream: Int) {
+    outbound[stream].remember(records[index])
   }
 
   /// Puts the records from `first` to the last at the end of a link's list.

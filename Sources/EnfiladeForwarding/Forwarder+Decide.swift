@@ -119,11 +119,13 @@ extension Forwarder {
   private func copy(
     _ packet: borrowing ForwardPacket, placed: StreamRewriter.Placement, in stretch: borrowing StreamRewriter.Stretch,
     passage: borrowing Passage,
-    of encoding: borrowing Encoding, into sent: inout SentPacket
+    of encoding: borrowing Encoding, into result: inout SentPacket
   ) {
     let frame = packet.frame
-    sent = SentPacket(
+    var sent = SentPacket(
       generation: UInt16(truncatingIfNeeded: passage.serial), input: packet.sequence, timestamp: placed.timestamp)
+    // Made in registers, and written once.
+    defer { result = sent }
     if packet.marker { sent.flags.insert(.marker) }
     if frame.flags.contains(.hasPicture) {
       var picture = frame.picture &+ stretch.pictureOffset

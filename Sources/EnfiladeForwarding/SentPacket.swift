@@ -7,21 +7,13 @@ public import EnfiladeWire
 /// and the packet in the history, by the same functions, so they cannot differ.
 @usableFromInline
 package struct SentPacket: Hashable, Sendable, BitwiseCopyable {
-  /// The low half of the serial number of the source.
-  @usableFromInline package var generation: UInt16
-  /// The low 32 bits of the input number; ``PacketHistory/widen(_:)`` gives the rest.
-  @usableFromInline package var inputLow: UInt32
-  @usableFromInline package var timestamp: RTPTimestamp
-  /// The decode targets that are sent from here on, or zero to leave the descriptor's own word.
-  @usableFromInline package var activeDecodeTargets: UInt32
-  /// 15 bits, for VP8 and VP9.
-  @usableFromInline package var pictureID: UInt16
-  /// Of the dependency descriptor.
-  @usableFromInline package var frameNumber: UInt16
-  @usableFromInline package var tl0PictureIndex: UInt8
-  /// KEYIDX of VP8, or the number of decode targets less one; five bits.
-  @usableFromInline package var detail: UInt8
-  @usableFromInline package var flags: Flags
+  // Three whole words, because it is copied right after it was written, and a processor makes a wide load wait for narrow stores.
+  /// Input number, source and picture id.
+  @usableFromInline var first: UInt64
+  /// Timestamp and decode targets.
+  @usableFromInline var second: UInt64
+  /// Frame number, TL0PICIDX, detail and flags.
+  @usableFromInline var third: UInt64
 
   @usableFromInline
   package struct Flags: OptionSet, Hashable, Sendable, BitwiseCopyable {
@@ -40,15 +32,49 @@ package struct SentPacket: Hashable, Sendable, BitwiseCopyable {
   }
 
   @inlinable package init(generation: UInt16, input: ExtendedSequenceNumber, timestamp: RTPTimestamp) {
-    self.generation = generation
-    inputLow = UInt32(truncatingIfNeeded: input.rawValue)
-    self.timestamp = timestamp
-    activeDecodeTargets = 0
-    pictureID = 0
-    frameNumber = 0
-    tl0PictureIndex = 0
-    detail = 0
-    flags = []
+    first = UInt64(UInt32(truncatingIfNeeded: input.rawValue)) << 32 | UInt64(generation) << 16
+    second = UInt64(timestamp.rawValue) << 32
+    third = 0
+  }
+
+  /// The low half of the serial number of the source.
+  @inlinable package var generation: UInt16 { UInt16(truncatingIfNeeded: first >> 16) }
+  /// The low 32 bits of the input number; ``PacketHistory/widen(_:)`` gives the rest.
+  @inlinable package var inputLow: UInt32 { UInt32(truncatingIfNeeded: first >> 32) }
+  @inlinable package var timestamp: RTPTimestamp { RTPTimestamp(UInt32(truncatingIfNeeded: second >> 32)) }
+
+  /// 15 bits, for VP8 and VP9.
+  @inlinable package var pictureID: UInt16 {
+    get { UInt16(truncatingIfNeeded: first) }
+    set { first = first & ~0xFFFF | UInt64(newValue) }
+  }
+
+  /// The decode targets that are sent from here on, or zero to leave the descriptor's own word.
+  @inlinable package var activeDecodeTargets: UInt32 {
+    get { UInt32(truncatingIfNeeded: second) }
+    set { second = second & ~0xFFFF_FFFF | UInt64(newValue) }
+  }
+
+  /// Of the dependency descriptor.
+  @inlinable package var frameNumber: UInt16 {
+    get { UInt16(truncatingIfNeeded: third >> 24) }
+    set { third = third & ~(0xFFFF << 24) | UInt64(newValue) << 24 }
+  }
+
+  @inlinable package var tl0PictureIndex: UInt8 {
+    get { UInt8(truncatingIfNeeded: third >> 16) }
+    set { third = third & ~(0xFF << 16) | UInt64(newValue) << 16 }
+  }
+
+  /// KEYIDX of VP8, or the number of decode targets less one; five bits.
+  @inlinable package var detail: UInt8 {
+    get { UInt8(truncatingIfNeeded: third >> 8) }
+    set { third = third & ~(0xFF << 8) | UInt64(newValue) << 8 }
+  }
+
+  @inlinable package var flags: Flags {
+    get { Flags(rawValue: UInt8(truncatingIfNeeded: third)) }
+    set { third = third & ~0xFF | UInt64(newValue.rawValue) }
   }
 
   @inlinable package var marker: Bool { flags.contains(.marker) }

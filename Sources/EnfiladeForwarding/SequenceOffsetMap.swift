@@ -53,7 +53,7 @@ package struct SequenceOffsetMap: Sendable {
     let number = input.rawValue
     guard isOpen, number >= first else { return nil }
     if number > newest { return ExtendedSequenceNumber(number &+ offset) }
-    guard newest &- number < Int64(Self.capacity), !isSet(omitted, number) else { return nil }
+    guard newest &- number < Int64(Self.capacity), omitted[Self.word(number)] & Self.bit(number) == 0 else { return nil }
     return ExtendedSequenceNumber(number &+ offset &+ omittedCount(after: number))
   }
 
@@ -63,11 +63,11 @@ package struct SequenceOffsetMap: Sendable {
     guard isOpen, number >= first else { return nil }
     if number > newest {
       advance(to: number)
-      set(&settled, number)
+      settled[Self.word(number)] |= Self.bit(number)
       return ExtendedSequenceNumber(number &+ offset)
     }
-    guard newest &- number < Int64(Self.capacity), !isSet(settled, number) else { return nil }
-    set(&settled, number)
+    guard newest &- number < Int64(Self.capacity), settled[Self.word(number)] & Self.bit(number) == 0 else { return nil }
+    settled[Self.word(number)] |= Self.bit(number)
     return ExtendedSequenceNumber(number &+ offset &+ omittedCount(after: number))
   }
 
@@ -78,17 +78,19 @@ package struct SequenceOffsetMap: Sendable {
     guard isOpen, number >= first else { return .settled }
     if number > newest {
       advance(to: number)
-      set(&settled, number)
-      set(&omitted, number)
+      settled[Self.word(number)] |= Self.bit(number)
+      omitted[Self.word(number)] |= Self.bit(number)
       offset &-= 1
       return .closed
     }
-    guard newest &- number < Int64(Self.capacity), !isSet(settled, number) else { return .settled }
-    set(&settled, number)
+    guard newest &- number < Int64(Self.capacity), settled[Self.word(number)] & Self.bit(number) == 0 else { return .settled }
+    settled[Self.word(number)] |= Self.bit(number)
     return .hole(ExtendedSequenceNumber(number &+ offset &+ omittedCount(after: number)))
   }
 
   // MARK: -
+
+  // Words are looked at where they are: an inline array that is passed is copied, and so waits for the word that was just written.
 
   /// Makes `number` the newest; what was skipped is unknown.
   @inlinable mutating func advance(to number: Int64) {
@@ -124,6 +126,4 @@ package struct SequenceOffsetMap: Sendable {
 
   @inlinable static func word(_ number: Int64) -> Int { Int(truncatingIfNeeded: number >> 6) & 7 }
   @inlinable static func bit(_ number: Int64) -> UInt64 { 1 << UInt64(number & 63) }
-  @inlinable func isSet(_ bits: InlineArray<8, UInt64>, _ number: Int64) -> Bool { bits[Self.word(number)] & Self.bit(number) != 0 }
-  @inlinable func set(_ bits: inout InlineArray<8, UInt64>, _ number: Int64) { bits[Self.word(number)] |= Self.bit(number) }
 }

@@ -19,25 +19,14 @@ package struct PacketSource: Hashable, Sendable, BitwiseCopyable {
   }
 }
 
-/// A ring of the last sent packets of one outgoing stream, by outgoing number. With ``PacketSource`` an entry is 12 bytes, so 512 are
-/// 6 KiB for each subscriber and stream.
+/// A ring of the last sent packets of one outgoing stream, by outgoing number. With ``PacketSource`` an entry is ten bytes.
 @usableFromInline
 package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
-  @usableFromInline
-  struct Entry {
-    /// The outgoing number above the bits that are the place; 0 is no packet.
-    @usableFromInline var round: UInt16
-    @usableFromInline var source: Source
-
-    @inlinable init(round: UInt16, source: Source) {
-      self.round = round
-      self.source = source
-    }
-  }
-
   @usableFromInline package let capacity: Int
   @usableFromInline let shift: Int64
-  @usableFromInline var entries: UniqueArray<Entry>
+  /// By place: the outgoing number above the bits that are the place; 0 is no packet.
+  @usableFromInline var rounds: UniqueArray<UInt16>
+  @usableFromInline var sources: UniqueArray<Source>
   @usableFromInline var newest: ExtendedSequenceNumber?
 
   /// - Parameters:
@@ -47,12 +36,12 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
     precondition(capacity >= 16 && capacity <= 65_536 && capacity & (capacity - 1) == 0, "a map's capacity is a power of two")
     self.capacity = capacity
     shift = Int64(capacity.trailingZeroBitCount)
-    entries = UniqueArray(minimumCapacity: capacity)
-    for _ in 0..<capacity { entries.append(Entry(round: 0, source: placeholder)) }
+    rounds = UniqueArray(repeating: 0, count: capacity)
+    sources = UniqueArray(repeating: placeholder, count: capacity)
   }
 
   /// Bytes of an entry, for the memory budget.
-  @usableFromInline package static var entryByteCount: Int { MemoryLayout<Entry>.stride }
+  @usableFromInline package static var entryByteCount: Int { MemoryLayout<UInt16>.stride + MemoryLayout<Source>.stride }
 
   /// The newest number sent.
   @inlinable package var newestSent: ExtendedSequenceNumber? { newest }
@@ -65,15 +54,15 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
     } else {
       newest = outgoing
     }
-    entries[place(of: outgoing)] = Entry(round: round(of: outgoing), source: source)
+    rounds[place(of: outgoing)] = round(of: outgoing)
+    sources[place(of: outgoing)] = source
   }
 
   /// Where the packet sent as `outgoing` came from, or `nil` when it was never sent or is forgotten.
   @inlinable package func find(_ outgoing: ExtendedSequenceNumber) -> Source? {
     // A NACK may name a number from before the first; our numbers start at zero or above.
     guard let newest, outgoing.rawValue >= 0, outgoing <= newest, newest - outgoing < capacity else { return nil }
-    let entry = entries[place(of: outgoing)]
-    return entry.round == round(of: outgoing) ? entry.source : nil
+    return rounds[place(of: outgoing)] == round(of: outgoing) ? sources[place(of: outgoing)] : nil
   }
 
   /// The outgoing number that a NACK's 16 bits name: the newest sent that has them. `nil` when there was none.

@@ -65,19 +65,20 @@ package struct SRTPKeyingMaterial: Hashable, Sendable {
 /// One packet to protect. The header (fixed part, CSRCs, extensions) already stands at `destination`; the clear payload is read from
 /// `payload`, which either lies directly behind the header at `destination` or does not overlap the destination at all.
 @usableFromInline @safe package struct ProtectJob {
+  // The widest first: jobs are copied into their batch, and this leaves no gaps and no overlaps.
+  @usableFromInline package var payload: UnsafeRawPointer
+  /// Room for header, payload and the profile's overhead.
+  @usableFromInline package var destination: UnsafeMutableRawPointer
+  /// The RTP packet's index: rollover counter and sequence number (RFC 3711 §3.3.1). Not used for RTCP.
+  @usableFromInline package var index: ExtendedSequenceNumber
+  @usableFromInline package var ssrc: SSRC
   @usableFromInline package var session: ProtectorSession
-  @usableFromInline package var isRTCP: Bool
-  @usableFromInline package var outcome: ProtectionOutcome
   @usableFromInline package var headerByteCount: UInt16
   @usableFromInline package var payloadByteCount: UInt16
   /// Out: header, protected payload, tag.
   @usableFromInline package var resultByteCount: UInt16
-  @usableFromInline package var ssrc: SSRC
-  /// The RTP packet's index: rollover counter and sequence number (RFC 3711 §3.3.1). Not used for RTCP.
-  @usableFromInline package var index: ExtendedSequenceNumber
-  @usableFromInline package var payload: UnsafeRawPointer
-  /// Room for header, payload and the profile's overhead.
-  @usableFromInline package var destination: UnsafeMutableRawPointer
+  @usableFromInline package var isRTCP: Bool
+  @usableFromInline package var outcome: ProtectionOutcome
 
   @inlinable package init(
     session: ProtectorSession, isRTCP: Bool, headerByteCount: Int, payloadByteCount: Int, ssrc: SSRC, index: ExtendedSequenceNumber,

@@ -128,7 +128,7 @@ struct PacketHistoryTests {
 struct SequenceMapTests {
   @Test("An entry is 12 bytes, so that 512 fit the memory of one subscriber's stream")
   func size() {
-    #expect(SequenceMap<PacketSource>.entryByteCount == 12)
+    #expect(SequenceMap<PacketSource>.entryByteCount == 10)
     #expect(MemoryLayout<PacketSource>.size == 8)
   }
 
