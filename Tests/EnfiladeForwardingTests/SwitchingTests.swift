@@ -177,7 +177,12 @@ extension SwitchingTests {
     _ packet: ForwardPacket, _ encodings: borrowing UniqueArray<Encoding>, _ index: Int, _ forwarder: inout Forwarder, _ bytes: [UInt8],
     _ extensions: RTPExtensions, _ view: RTPPacketView, at now: Instant
   ) {
-    guard case .forward(let output, let sent) = forwarder.decide(packet, of: encodings[index], at: now) else { return }
+    var sent = SentPacket.placeholder
+    let output: ExtendedSequenceNumber
+    switch forwarder.decide(packet, of: encodings[index], at: now, into: &sent) {
+    case .forward(let number), .begin(let number): output = number
+    case .fill, .drop: return
+    }
     let stored = StoredPacket(
       bytes: bytes, view: view, extensions: extensions, sequence: packet.sequence,
       truth: FrameTruth(
