@@ -1,0 +1,260 @@
+// What the delays allow.
+//
+//            overuse                      queue empty, or time is up
+//   steady ───────────▶ draining ──────────────────────────────────▶ steady
+//                          │  the queue stands, and the link is shared
+//                          ▼
+//                      competing ───────── the queue was empty ────▶ steady
+
+package import EnfiladeWire
+
+/// The delay-based rate: trend, queue and bursts in, bits per second out.
+package struct DelayController: Sendable {
+  package enum Mode: UInt8, Hashable, Sendable {
+    case steady
+    case draining
+    case competing
+  }
+
+  /// A queue this short is none: the spread of a frame and the receiver's clock.
+  package static let emptyQueue = TimeDelta.milliseconds(10)
+  /// The rate does not grow while a queue longer than this stands.
+  package static let pressureQueue = TimeDelta.milliseconds(15)
+  /// A queue that stood this long for ``standingTime`` is overuse whatever the trend says: slow growth has no trend.
+  package static let standingQueue = TimeDelta.milliseconds(25)
+  package static let standingTime = TimeDelta.milliseconds(150)
+  /// A whole report above this is overuse at once.
+  package static let suddenQueue = TimeDelta.milliseconds(50)
+  /// A queue is drained in about this time.
+  package static let drainTime = TimeDelta.seconds(Int64(1))
+  /// While draining, this share of the capacity is still used.
+  package static let drainFloor = 0.35
+  /// What is kept after overuse of a link that is ours alone: its capacity is known exactly, so little is enough.
+  package static let backoffAlone = 0.95
+  /// What is kept on a shared link: more to give makes shares equal sooner.
+  package static let backoffShared = 0.80
+  /// From this share of the narrowest link on it is ours alone.
+  package static let aloneShare = 0.85
+  /// The rate grows by this share of the narrowest link each second: the same for all who share it, whatever their round trips.
+  package static let increaseShare = 0.02
+  package static let competingBackoff = 0.7
+
+  package private(set) var mode = Mode.steady
+  package private(set) var aimd: AIMDRateControl
+  package private(set) var queue = QueueEstimator()
+  package private(set) var bursts = BurstCapacity()
+  private let profile: CongestionProfile
+  private var interArrival = InterArrival()
+  private var trendline = TrendlineEstimator()
+  private var lastReport: Instant?
+  private var sawOveruse = false
+
+  // On the receiver's clock: arrivals before this found an empty queue.
+  private var busySince = Int64.min
+  private var newestArrival = Int64.min
+
+  // Draining.
+  private var capacity = 0.0
+  private var drainSince = Instant.zero
+  private var drainPeak = TimeDelta.zero
+  private var drainPeakTime = Instant.zero
+  private var nextReduction = Instant.zero
+  // Competing.
+  private var competingRate = 0.0
+  private var competingUpdate = Instant.zero
+  private var lastYield = Instant.zero
+  private var lastCompeted: Instant?
+
+  package init(profile: CongestionProfile) {
+    self.profile = profile
+    aimd = AIMDRateControl(
+      start: Double(profile.start.bitsPerSecond), maximum: Double(profile.maximum.bitsPerSecond))
+  }
+
+  /// The usage that the trend shows, as of the last report.
+  package var usage: BandwidthUsage { trendline.usage }
+
+  /// Bits per second.
+  package var rate: Double { publishedRate }
+  private var publishedRate = 0.0
+
+  /// Takes one packet that arrived, in order of sending.
+  package mutating func handleArrival(_ result: PacketResult, at now: Instant) {
+    if let lastReport, now - lastReport > .seconds(Int64(2)) {
+      // After two seconds of silence what was learnt of the trend is worth nothing.
+      interArrival = InterArrival()
+      trendline = TrendlineEstimator()
+    }
+    lastReport = now
+    newestArrival = max(newestArrival, result.arrivalNanoseconds)
+    queue.handleArrival(sent: result.sent, arrivalNanoseconds: result.arrivalNanoseconds)
+    if profile.usesBursts { bursts.handleArrival(result) }
+    if let delta = interArrival.handleArrival(sent: result.sent, arrivalNanoseconds: result.arrivalNanoseconds, reportedAt: now) {
+      trendline.handle(delta, arrivalNanoseconds: result.arrivalNanoseconds)
+      if trendline.usage == .overusing { sawOveruse = true }
+    }
+  }
+
+  /// What one report amounted to.
+  package struct Report: Sendable {
+    package var inFlightByteCount = 0
+    package var lostPacketCount = 0
+    package var roundTrip = TimeDelta.milliseconds(100)
+    /// What a probe found, if one did.
+    package var probe: Double?
+
+    package init() {}
+  }
+
+  /// Ends one report.
+  package mutating func endReport(_ report: Report, throughput: inout ThroughputEstimator, at now: Instant) {
+    queue.endReport(at: now)
+    aimd.roundTrip = report.roundTrip
+    if profile.usesQueue {
+      steer(report, &throughput, now)
+    } else {
+      steerByTrend(report, &throughput, now)
+    }
+    sawOveruse = false
+  }
+
+  /// Sets the rate outright.
+  package mutating func set(_ rate: Double, at now: Instant) {
+    aimd.set(rate, at: now)
+    publishedRate = aimd.rate
+    mode = .steady
+  }
+
+  /// The path has changed: nothing that was learnt holds.
+  package mutating func handlePathChange(at now: Instant) {
+    let profile = profile
+    self = DelayController(profile: profile)
+    publishedRate = aimd.rate
+  }
+
+  // MARK: The reference
+
+  private mutating func steerByTrend(_ report: Report, _ throughput: inout ThroughputEstimator, _ now: Instant) {
+    let acknowledged = throughput.rate()
+    if sawOveruse || trendline.usage == .overusing {
+      if aimd.canReduceFurther(acknowledged, at: now) { aimd.handle(.overusing, throughput: acknowledged, at: now) }
+    } else if let probe = report.probe {
+      aimd.handleProbe(probe, at: now)
+    } else {
+      aimd.handle(trendline.usage, throughput: acknowledged, at: now)
+    }
+    publishedRate = aimd.rate
+  }
+
+  // MARK: With the queue
+
+  private mutating func steer(_ report: Report, _ throughput: inout ThroughputEstimator, _ now: Instant) {
+    if queue.standing < Self.emptyQueue { busySince = newestArrival }
+    let delivered = throughput.recentRate(over: .milliseconds(300), since: busySince)
+    switch mode {
+    case .steady:
+      if isOverusing(now), now >= nextReduction {
+        reduce(to: delivered ?? throughput.rate(), now, report.roundTrip)
+      } else if let probe = report.probe, probe > aimd.rate, queue.standing < Self.suddenQueue {
+        aimd.handleProbe(probe, at: now)
+      } else if queue.standing > Self.pressureQueue {
+        aimd.handle(.underusing, throughput: throughput.rate(), at: now)
+      } else {
+        let growth = bursts.estimate.map { Self.increaseShare * min($0, 4 * aimd.rate) } ?? 0
+        aimd.handle(.normal, throughput: throughput.rate(), leastIncrease: growth, at: now)
+      }
+    case .draining: drain(report, delivered, now)
+    case .competing: compete(report, throughput.rate(), now)
+    }
+    publish(report, now)
+  }
+
+  private func isOverusing(_ now: Instant) -> Bool {
+    if queue.standing > Self.suddenQueue { return true }
+    if queue.standing(over: Self.standingTime, at: now) > Self.standingQueue { return true }
+    return sawOveruse && queue.standing > Self.emptyQueue
+  }
+
+  /// How much of the narrowest link our throughput is; `nil` when bursts say nothing.
+  private func share(of rate: Double) -> Double? { bursts.estimate.map { rate / $0 } }
+
+  private mutating func reduce(to delivered: Double?, _ now: Instant, _ roundTrip: TimeDelta) {
+    guard let delivered else {
+      aimd.handle(.overusing, throughput: nil, at: now)
+      return
+    }
+    var backoff = AIMDRateControl.backoff
+    if let share = share(of: delivered) { backoff = share > Self.aloneShare ? Self.backoffAlone : Self.backoffShared }
+    aimd.handle(.overusing, throughput: delivered, backoff: backoff, at: now)
+    capacity = delivered
+    if mode != .draining {
+      mode = .draining
+      drainSince = now
+      drainPeak = .zero
+    }
+    nextReduction = now + roundTrip + .milliseconds(50)
+  }
+
+  private mutating func drain(_ report: Report, _ delivered: Double?, _ now: Instant) {
+    if queue.newestDelay > drainPeak {
+      drainPeak = queue.newestDelay
+      drainPeakTime = now
+    }
+    let predicted = queue.predicted(inFlightByteCount: report.inFlightByteCount, capacity: capacity, at: now)
+    if queue.standing < Self.emptyQueue || predicted < Self.emptyQueue && queue.standing < Self.pressureQueue {
+      mode = .steady
+      return
+    }
+    let isShared = (share(of: delivered ?? capacity) ?? 1) < Self.aloneShare
+    if let delivered, !isShared {
+      // Alone, what arrives while the queue stands is the capacity, whichever way it has gone meanwhile.
+      if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction {
+        reduce(to: delivered, now, report.roundTrip)
+      } else if delivered > 1.1 * capacity {
+        capacity = delivered
+        if Self.backoffAlone * delivered > aimd.rate { aimd.set(Self.backoffAlone * delivered, at: now) }
+      }
+    }
+    let patience = lastCompeted.map { now - $0 < .seconds(Int64(20)) } == true ? TimeDelta.milliseconds(700) : .milliseconds(1500)
+    if profile.competes, isShared, now - drainSince > patience, queue.standing > Self.standingQueue,
+      queue.standing.nanoseconds > drainPeak.nanoseconds / 2
+    {
+      mode = .competing
+      competingRate = max(aimd.rate, delivered ?? 0)
+      competingUpdate = now
+      lastYield = now
+      return
+    }
+    if now - drainPeakTime > .seconds(Int64(4)) { mode = .steady }
+  }
+
+  private mutating func compete(_ report: Report, _ throughput: Double?, _ now: Instant) {
+    lastCompeted = now
+    if queue.standing < Self.emptyQueue {
+      mode = .steady
+      aimd.set(competingRate, at: now)
+      return
+    }
+    let roundTrip = max(report.roundTrip.seconds, 0.05)
+    if report.lostPacketCount > 0, now - lastYield > report.roundTrip {
+      competingRate *= Self.competingBackoff
+      lastYield = now
+    } else {
+      // One packet more in each round trip, as everybody else on such a link (RFC 5681 §3.1).
+      competingRate += 9600 / (roundTrip * roundTrip) * (now - competingUpdate).seconds
+    }
+    competingUpdate = now
+    if let throughput { competingRate = min(competingRate, 1.5 * throughput + 50_000) }
+  }
+
+  private mutating func publish(_ report: Report, _ now: Instant) {
+    switch mode {
+    case .steady: publishedRate = aimd.rate
+    case .competing: publishedRate = competingRate
+    case .draining:
+      let predicted = queue.predicted(inFlightByteCount: report.inFlightByteCount, capacity: capacity, at: now)
+      let relief = capacity * predicted.seconds / Self.drainTime.seconds
+      publishedRate = min(aimd.rate, max(Self.drainFloor * capacity, aimd.rate - relief))
+    }
+  }
+}
