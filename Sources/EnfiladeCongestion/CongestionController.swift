@@ -1,6 +1,6 @@
 // How much one subscriber's link carries: everything that is known of it, in one value.
 
-package import EnfiladeRTP
+import EnfiladeRTP
 package import EnfiladeWire
 
 /// Sans-IO: it is told of packets sent and reports come, and asked for the target and the next probe. Cost per packet is a store when it is

@@ -1,6 +1,6 @@
 // Packets that wait, in the order they came.
 
-package import EnfiladeWire
+import EnfiladeWire
 
 /// A ring of waiting packets of one purpose.
 struct PacerQueue<Packet: BitwiseCopyable & Sendable>: ~Copyable {

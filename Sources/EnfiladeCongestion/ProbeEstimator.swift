@@ -1,6 +1,6 @@
 // What a probe found: how fast its packets left, and how fast they came.
 
-package import EnfiladeWire
+import EnfiladeWire
 
 /// Sums up the packets of the probes under way. A probe's result is asked for after each report.
 package struct ProbeEstimator: Sendable {

@@ -124,7 +124,9 @@ package struct ThroughputEstimator: ~Copyable {
     for index in 0..<count {
       let segment = segments[slot(index)]
       let between = index > 0 ? segment.firstArrival - segments[slot(index - 1)].lastArrival : 0
-      for gap in [between, segment.largestGap, segment.secondGap] as InlineArray<3, Int64> {
+      let gaps: InlineArray<3, Int64> = [between, segment.largestGap, segment.secondGap]
+      for index in gaps.indices {
+        let gap = gaps[index]
         if gap > largest {
           second = largest
           largest = gap

@@ -1,6 +1,6 @@
 // Is the queue growing? A line through the last delays, held against a threshold that follows what is usual on this path.
 
-package import EnfiladeWire
+import EnfiladeWire
 
 /// What the delays of a path say of its load.
 package enum BandwidthUsage: UInt8, Hashable, Sendable, CaseIterable {
