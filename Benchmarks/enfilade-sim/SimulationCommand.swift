@@ -7,6 +7,6 @@ import Foundation
 @main
 struct SimulationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "enfilade-sim", abstract: "Congestion control in virtual time.", subcommands: [GoalsCommand.self],
+    commandName: "enfilade-sim", abstract: "Congestion control in virtual time.", subcommands: [GoalsCommand.self, RunCommand.self],
     defaultSubcommand: GoalsCommand.self)
 }

@@ -11,6 +11,7 @@ package struct AIMDRateControl: Sendable {
   package static let assumedRoundTrip = TimeDelta.milliseconds(200)
   package static let initializationTime = TimeDelta.seconds(Int64(5))
   package static let minimum = 5000.0
+  package static let growthLimit = 1.5
 
   package enum State: Sendable {
     case hold
@@ -79,8 +80,10 @@ package struct AIMDRateControl: Sendable {
   /// - Parameters:
   ///   - backoff: what is left of the throughput after a decrease.
   ///   - leastIncrease: the additive increase is at least this, in bits per second each second.
+  ///   - growthLimit: the rate grows up to so many times the throughput.
   package mutating func handle(
-    _ usage: BandwidthUsage, throughput: Double?, backoff: Double = Self.backoff, leastIncrease: Double = 0, at now: Instant
+    _ usage: BandwidthUsage, throughput: Double?, backoff: Double = Self.backoff, leastIncrease: Double = 0,
+    growthLimit: Double = Self.growthLimit, at now: Instant
   ) {
     if !isInitialized, let throughput {
       if let firstThroughput {
@@ -105,14 +108,14 @@ package struct AIMDRateControl: Sendable {
     }
     switch state {
     case .hold: break
-    case .increase: increase(throughput, leastIncrease, now)
+    case .increase: increase(throughput, leastIncrease, growthLimit, now)
     case .decrease: decrease(throughput, backoff, now)
     }
   }
 
-  private mutating func increase(_ throughput: Double?, _ leastIncrease: Double, _ now: Instant) {
+  private mutating func increase(_ throughput: Double?, _ leastIncrease: Double, _ growthLimit: Double, _ now: Instant) {
     if let throughput, throughput > capacity.upperBound { capacity.reset() }
-    let limit = throughput.map { 1.5 * $0 + 10_000 } ?? .infinity
+    let limit = throughput.map { growthLimit * $0 + 10_000 } ?? .infinity
     if rate < limit {
       let elapsed = (now - (lastChange ?? now)).seconds
       let growth: Double

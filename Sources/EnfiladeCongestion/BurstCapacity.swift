@@ -3,7 +3,7 @@
 
 package import EnfiladeWire
 
-/// What the narrowest link carries in all, whoever else uses it: bytes over spread of the last dozen bursts.
+/// What the narrowest link carries in all, whoever else uses it: bytes over spread of the last half dozen bursts.
 ///
 /// Radios and shapers release packets in bunches and make this too high, so it is never taken for a target. It says when probing is
 /// worthwhile, and how much of a full link is ours.
@@ -12,7 +12,7 @@ package struct BurstCapacity: Sendable {
   package static let sendGap = TimeDelta.milliseconds(2)
   package static let minimumBurstCount = 5
   /// Each burst takes this share of the average.
-  package static let weight = 0.1
+  package static let weight = 0.2
 
   private var lastNumber: Int64 = -2
   private var lastSent = Instant.zero
@@ -23,8 +23,12 @@ package struct BurstCapacity: Sendable {
   private var bitSum = 0.0
   private var spreadSum = 0.0
   private var burstCount = 0
+  private var lastBurst = Instant.zero
 
   package init() {}
+
+  /// After so long without a burst nothing is known any more: slow streams send frames of one packet, which measure nothing.
+  package static let validity = TimeDelta.seconds(Int64(1))
 
   /// In bits per second; `nil` until there were enough bursts.
   package var estimate: Double? {
@@ -42,6 +46,7 @@ package struct BurstCapacity: Sendable {
       firstSent = result.sent
       firstArrival = result.arrivalNanoseconds
     }
+    if result.sent - lastBurst > Self.validity, byteCount == 0 { burstCount = 0 }
     lastNumber = result.number
     lastSent = result.sent
     lastArrival = result.arrivalNanoseconds
@@ -49,6 +54,8 @@ package struct BurstCapacity: Sendable {
 
   private mutating func endBurst() {
     guard byteCount > 0 else { return }
+    if lastSent - lastBurst > Self.validity { (bitSum, spreadSum, burstCount) = (0, 0, 0) }
+    lastBurst = lastSent
     let spread = Double(lastArrival - firstArrival) * 1e-9
     let sendSpread = (lastSent - firstSent).seconds
     let bits = Double(byteCount) * 8

@@ -19,16 +19,16 @@ package struct DelayController: Sendable {
   /// A queue this short is none: the spread of a frame and the receiver's clock.
   package static let emptyQueue = TimeDelta.milliseconds(10)
   /// The rate does not grow while a queue longer than this stands.
-  package static let pressureQueue = TimeDelta.milliseconds(15)
+  package static let pressureQueue = TimeDelta.milliseconds(12)
   /// A queue that stood this long for ``standingTime`` is overuse whatever the trend says: slow growth has no trend.
-  package static let standingQueue = TimeDelta.milliseconds(25)
+  package static let standingQueue = TimeDelta.milliseconds(20)
   package static let standingTime = TimeDelta.milliseconds(150)
   /// A whole report above this is overuse at once.
   package static let suddenQueue = TimeDelta.milliseconds(50)
   /// A queue is drained in about this time.
   package static let drainTime = TimeDelta.seconds(Int64(1))
   /// While draining, this share of the capacity is still used.
-  package static let drainFloor = 0.35
+  package static let drainFloor = 0.25
   /// What is kept after overuse of a link that is ours alone: its capacity is known exactly, so little is enough.
   package static let backoffAlone = 0.95
   /// What is kept on a shared link: more to give makes shares equal sooner.
@@ -37,6 +37,11 @@ package struct DelayController: Sendable {
   package static let aloneShare = 0.85
   /// The rate grows by this share of the narrowest link each second: the same for all who share it, whatever their round trips.
   package static let increaseShare = 0.02
+  /// The rate grows to this many times what arrives, and no further: growth that no traffic has tested is a promise that breaks when the
+  /// application takes it at its word.
+  package static let growthLimit = 1.25
+  /// How long after overuse the measured capacity may still be corrected downwards by what arrives.
+  package static let settlingTime = TimeDelta.milliseconds(600)
   package static let competingBackoff = 0.7
 
   package private(set) var mode = Mode.steady
@@ -161,7 +166,7 @@ package struct DelayController: Sendable {
         aimd.handle(.underusing, throughput: throughput.rate(), at: now)
       } else {
         let growth = bursts.estimate.map { Self.increaseShare * min($0, 4 * aimd.rate) } ?? 0
-        aimd.handle(.normal, throughput: throughput.rate(), leastIncrease: growth, at: now)
+        aimd.handle(.normal, throughput: throughput.rate(), leastIncrease: growth, growthLimit: Self.growthLimit, at: now)
       }
     case .draining: drain(report, delivered, now)
     case .competing: compete(report, throughput.rate(), now)
@@ -195,6 +200,14 @@ package struct DelayController: Sendable {
     nextReduction = now + roundTrip + .milliseconds(50)
   }
 
+  /// Whether others fill the queue that we try to empty. Bursts say so; without bursts, it shows in what arrives: alone, a standing queue
+  /// is served at the link's capacity however little we send, so what arrives falls with what we send only if others take the rest.
+  private func isShared(_ delivered: Double?, _ now: Instant) -> Bool {
+    guard let delivered else { return false }
+    if let share = share(of: delivered) { return share < Self.aloneShare }
+    return now - drainSince > Self.settlingTime && delivered < Self.aloneShare * capacity
+  }
+
   private mutating func drain(_ report: Report, _ delivered: Double?, _ now: Instant) {
     if queue.newestDelay > drainPeak {
       drainPeak = queue.newestDelay
@@ -205,10 +218,12 @@ package struct DelayController: Sendable {
       mode = .steady
       return
     }
-    let isShared = (share(of: delivered ?? capacity) ?? 1) < Self.aloneShare
+    let isShared = isShared(delivered, now)
     if let delivered, !isShared {
       // Alone, what arrives while the queue stands is the capacity, whichever way it has gone meanwhile.
-      if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction {
+      if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction,
+        now - drainSince <= Self.settlingTime || bursts.estimate != nil
+      {
         reduce(to: delivered, now, report.roundTrip)
       } else if delivered > 1.1 * capacity {
         capacity = delivered

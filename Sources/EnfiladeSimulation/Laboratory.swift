@@ -163,6 +163,7 @@ final class Laboratory {
     let path = packet.isForward ? flow.forward : flow.backward
     var packet = packet
     let arrivals = links[path[packet.hop]].arrivals(byteCount: packet.byteCount, at: now)
+    if arrivals.first == nil, case .media = packet.content, !packet.isRetransmission { results[packet.flow].lostPacketCount += 1 }
     packet.hop += 1
     let extra = packet.hop == path.count ? flow.extraOneWayDelayMilliseconds / 1000 : 0
     if let first = arrivals.first { events.schedule(.packet(packet), at: first + extra) }
@@ -204,7 +205,6 @@ final class Laboratory {
       if !packet.isRetransmission {
         let delay = max(0, (now - packet.created - propagation[packet.flow]) * 1000)
         results[packet.flow].delays.append(DelaySample(seconds: now, milliseconds: delay))
-        results[packet.flow].arrivedPacketCount += 1
         worstDelay[packet.flow] = max(worstDelay[packet.flow], delay)
       }
     }

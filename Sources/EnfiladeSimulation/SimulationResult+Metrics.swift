@@ -44,10 +44,8 @@ extension FlowResult {
     return condition(current) ? 0 : nil
   }
 
-  /// The share of media packets that never arrived the first time.
-  public var lossShare: Double {
-    sentPacketCount > 0 ? Double(sentPacketCount - arrivedPacketCount) / Double(sentPacketCount) : 0
-  }
+  /// The share of media packets that were dropped or lost, repair not counted.
+  public var lossShare: Double { sentPacketCount > 0 ? Double(lostPacketCount) / Double(sentPacketCount) : 0 }
 }
 
 extension SimulationResult {

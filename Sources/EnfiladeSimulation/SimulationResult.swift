@@ -36,8 +36,8 @@ public struct FlowResult: Hashable, Sendable {
   public var targets: [TargetChange] = []
   /// Media packets sent for the first time.
   public var sentPacketCount = 0
-  /// Of those, how many arrived, repair not counted.
-  public var arrivedPacketCount = 0
+  /// Of those, how many a link dropped or lost.
+  public var lostPacketCount = 0
   /// Frames shown, and the longest times between two of them, in milliseconds.
   public var frameCount = 0
   /// The longest time without a new frame while the source sent, in milliseconds.
