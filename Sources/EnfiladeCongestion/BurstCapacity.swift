@@ -10,7 +10,8 @@ package import EnfiladeWire
 package struct BurstCapacity: Sendable {
   /// Packets further apart than this when sent are not one burst.
   package static let sendGap = TimeDelta.milliseconds(2)
-  package static let minimumBurstCount = 5
+  package static let probeSendGap = TimeDelta.microseconds(500)
+  package static let minimumBurstCount = 3
   /// Each burst takes this share of the average.
   package static let weight = 0.2
 
@@ -38,7 +39,8 @@ package struct BurstCapacity: Sendable {
   /// Takes a packet that arrived, in the order of sending.
   package mutating func handleArrival(_ result: PacketResult) {
     let follows = result.number == lastNumber + 1 && result.sent - lastSent <= Self.sendGap && result.arrivalNanoseconds >= lastArrival
-    if follows, result.probe == .none {
+    // The packets of a probe are spread on purpose, unless they are close enough to be a burst all the same.
+    if follows, result.probe == .none || result.sent - lastSent <= Self.probeSendGap {
       byteCount += Int(result.byteCount)
     } else {
       endBurst()

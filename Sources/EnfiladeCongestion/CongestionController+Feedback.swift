@@ -103,6 +103,10 @@ extension CongestionController {
       delayBased: delay.rate, throughput: applicationLimit.since == nil ? throughput.rate() : nil,
       isPathClear: isClear, maximum: Double(profile.maximum.bitsPerSecond), at: now)
     updateTarget(at: now)
+    if delay.wantsSounding(at: now), now >= nextSounding {
+      isSoundingDue = true
+      nextSounding = now + Self.soundingInterval
+    }
     if let found = report.probe { probes.handleResult(found, at: now) }
     probes.update(context(at: now), at: now)
   }

@@ -35,6 +35,11 @@ package struct CongestionController: ~Copyable {
   var nextUpdate = Instant.distantFuture
   var lastSent = Instant.zero
 
+  var isSoundingDue = false
+  var nextSounding = Instant.zero
+  /// Soundings are at least this far apart.
+  package static let soundingInterval = TimeDelta.milliseconds(250)
+
   /// Between two looks at the clock while packets are under way.
   package static let updateInterval = TimeDelta.milliseconds(100)
 
@@ -137,6 +142,10 @@ package struct CongestionController: ~Copyable {
 
   /// The next probe to send, if one is due.
   package mutating func pollProbe() -> Probe? {
+    if isSoundingDue {
+      isSoundingDue = false
+      return Probe.sounding(probes.takeID())
+    }
     guard let probe = probes.poll() else { return nil }
     probeEstimator.begin(probe.id, minimumPacketCount: probe.minimumPacketCount, minimumByteCount: probe.minimumByteCount)
     return probe

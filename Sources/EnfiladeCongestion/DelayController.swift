@@ -36,12 +36,14 @@ package struct DelayController: Sendable {
   /// From this share of the narrowest link on it is ours alone.
   package static let aloneShare = 0.85
   /// The rate grows by this share of the narrowest link each second: the same for all who share it, whatever their round trips.
-  package static let increaseShare = 0.02
+  package static let increaseShared = 0.04
+  /// And more slowly by whoever has nearly all of it: nothing is to be won there.
+  package static let increaseAlone = 0.02
   /// The rate grows to this many times what arrives, and no further: growth that no traffic has tested is a promise that breaks when the
   /// application takes it at its word.
   package static let growthLimit = 1.25
-  /// How long after overuse the measured capacity may still be corrected downwards by what arrives.
-  package static let settlingTime = TimeDelta.milliseconds(600)
+  /// A queue that still stands so long after we yielded is looked into.
+  package static let settlingTime = TimeDelta.milliseconds(500)
   package static let competingBackoff = 0.7
 
   package private(set) var mode = Mode.steady
@@ -165,7 +167,10 @@ package struct DelayController: Sendable {
       } else if queue.standing > Self.pressureQueue {
         aimd.handle(.underusing, throughput: throughput.rate(), at: now)
       } else {
-        let growth = bursts.estimate.map { Self.increaseShare * min($0, 4 * aimd.rate) } ?? 0
+        let growth = bursts.estimate.map { link in
+          let share = aimd.rate > Self.aloneShare * link ? Self.increaseAlone : Self.increaseShared
+          return share * min(link, 4 * aimd.rate)
+        } ?? 0
         aimd.handle(.normal, throughput: throughput.rate(), leastIncrease: growth, growthLimit: Self.growthLimit, at: now)
       }
     case .draining: drain(report, delivered, now)
@@ -197,15 +202,19 @@ package struct DelayController: Sendable {
       drainSince = now
       drainPeak = .zero
     }
-    nextReduction = now + roundTrip + .milliseconds(50)
+    nextReduction = now + min(roundTrip, .milliseconds(200)) + .milliseconds(50)
   }
 
-  /// Whether others fill the queue that we try to empty. Bursts say so; without bursts, it shows in what arrives: alone, a standing queue
-  /// is served at the link's capacity however little we send, so what arrives falls with what we send only if others take the rest.
-  private func isShared(_ delivered: Double?, _ now: Instant) -> Bool {
-    guard let delivered else { return false }
-    if let share = share(of: delivered) { return share < Self.aloneShare }
-    return now - drainSince > Self.settlingTime && delivered < Self.aloneShare * capacity
+  /// Whether others fill the queue that we try to empty: on a link of our own, a standing queue is served to us alone.
+  private func isShared(_ delivered: Double?) -> Bool {
+    guard let delivered, let share = share(of: delivered) else { return false }
+    return share < Self.aloneShare
+  }
+
+  /// Whether a few packets back to back would help: the queue does not drain, and media comes too thin to measure the link.
+  package func wantsSounding(at now: Instant) -> Bool {
+    profile.competes && mode == .draining && now - drainSince > Self.settlingTime && queue.standing > Self.standingQueue
+      && bursts.estimate == nil
   }
 
   private mutating func drain(_ report: Report, _ delivered: Double?, _ now: Instant) {
@@ -218,12 +227,10 @@ package struct DelayController: Sendable {
       mode = .steady
       return
     }
-    let isShared = isShared(delivered, now)
+    let isShared = isShared(delivered)
     if let delivered, !isShared {
       // Alone, what arrives while the queue stands is the capacity, whichever way it has gone meanwhile.
-      if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction,
-        now - drainSince <= Self.settlingTime || bursts.estimate != nil
-      {
+      if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction {
         reduce(to: delivered, now, report.roundTrip)
       } else if delivered > 1.1 * capacity {
         capacity = delivered

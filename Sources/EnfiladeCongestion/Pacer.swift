@@ -32,7 +32,6 @@ package struct Pacer<Packet: BitwiseCopyable & Sendable>: ~Copyable {
   package static var bucketFloorByteCount: Double { 6000 }
   /// Waiting packets leave in bursts of at least this long of the pacing rate.
   package static var burstLength: TimeDelta { .milliseconds(5) }
-  package static var paddingByteCount: Int { 1200 }
 
   private let factor: Double
   /// Bits per second.
@@ -123,10 +122,10 @@ package struct Pacer<Packet: BitwiseCopyable & Sendable>: ~Copyable {
   /// What leaves now; call until `nil`.
   package mutating func poll(at now: Instant) -> Departure? {
     refill(now)
-    if probe != nil, now >= nextProbeBurst {
+    if let current = probe, now >= nextProbeBurst {
       if let departure = popWaiting(now) { return departure }
-      let id = spend(Self.paddingByteCount, now)
-      return .padding(byteCount: Self.paddingByteCount, probe: id)
+      let id = spend(current.paddingByteCount, now)
+      return .padding(byteCount: current.paddingByteCount, probe: id)
     }
     guard queuedByteCount > 0 else { return nil }
     // A burst begins with enough for a few packets, and ends with nothing.

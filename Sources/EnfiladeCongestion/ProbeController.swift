@@ -15,6 +15,23 @@ package struct Probe: Hashable, Sendable, BitwiseCopyable {
   /// Bursts of a probe are at least this far apart.
   package static let burstInterval = TimeDelta.milliseconds(2)
 
+  /// The size of padding packets.
+  package var paddingByteCount = 1200
+
+  /// Packets of a sounding: small, and sent at once.
+  package static let soundingPacketCount = 4
+  package static let soundingByteCount = 300
+  package static let soundingRate = 1e9
+
+  /// A few small packets back to back, whose spread on arrival tells the link's capacity.
+  package static func sounding(_ id: ProbeID) -> Probe {
+    var probe = Probe(id: id, rate: soundingRate)
+    probe.minimumPacketCount = soundingPacketCount
+    probe.minimumByteCount = 0
+    probe.paddingByteCount = soundingByteCount
+    return probe
+  }
+
   package init(id: ProbeID, rate: Double) {
     self.id = id
     self.rate = rate
@@ -66,7 +83,8 @@ package struct ProbeController: Sendable {
   private var interval = Self.periodicInterval
   private var probedRate = 0.0
   private var rateBefore = 0.0
-  private var failedBurst = 0.0
+  /// What bursts showed when the link was last found full.
+  private var knownBurst = 0.0
   private var lastProbe: Instant?
   private var lastRate = 0.0
   private var dropFrom: Double?
@@ -117,6 +135,7 @@ package struct ProbeController: Sendable {
       if clearSince == nil { clearSince = now }
     } else {
       clearSince = nil
+      if let burst = context.burstCapacity { knownBurst = burst }
     }
     if lastRate > 0, context.rate < Self.dropThreshold * lastRate {
       dropFrom = lastRate
@@ -125,21 +144,22 @@ package struct ProbeController: Sendable {
     lastRate = context.rate
     guard deadline == nil, waitingCount == 0, let clearSince, now - clearSince >= .milliseconds(150) else { return }
 
-    // Back to what there was before a short drop, once the queue is gone.
-    if let from = dropFrom, context.isApplicationLimited || usesBursts {
+    // The reference goes back to what there was before a short drop, once the queue is gone.
+    if !usesBursts, let from = dropFrom, context.isApplicationLimited {
       dropFrom = nil
       if now - dropTime < Self.dropTimeout, Self.dropFraction * from * 0.95 > context.rate,
-        lastProbe.map({ now - $0 > Self.dropTimeout }) ?? true,
-        !usesBursts || (context.burstCapacity ?? .infinity) > Self.dropFraction * from
+        lastProbe.map({ now - $0 > Self.dropTimeout }) ?? true
       {
         enqueue(Self.dropFraction * from, from: context.rate, isFurther: false, now)
         return
       }
     }
     guard context.rate < maximum else { return }
+    // Bursts that show more than the link had when it was last found full are news, and tried at once; that they show more than our rate is
+    // none on a shared link, and tried only after a long time without overuse.
     if usesBursts, let burst = context.burstCapacity, burst > Self.headroom * context.rate {
-      let isNews = burst > Self.news * failedBurst && lastProbe.map { now - $0 > .milliseconds(200) } ?? true
-      if isNews || now >= nextPeriodic {
+      let isNews = burst > Self.news * knownBurst && lastProbe.map { now - $0 > .milliseconds(200) } ?? true
+      if isNews || now >= nextPeriodic && now - clearSince >= interval {
         enqueue(min(Self.furtherFactor * context.rate, max(burst, 1.3 * context.rate)), from: context.rate, isFurther: false, now)
         return
       }
@@ -159,12 +179,17 @@ package struct ProbeController: Sendable {
     return first
   }
 
+  /// A name for a probe that is none of ours.
+  package mutating func takeID() -> ProbeID {
+    defer { nextID = nextID == .max ? 1 : nextID + 1 }
+    return ProbeID(nextID)
+  }
+
   private mutating func enqueue(_ wanted: Double, from rate: Double, isFurther: Bool, _ now: Instant) {
     let target = min(wanted, maximum)
     guard waitingCount < 2, target > rate else { return }
-    waiting[waitingCount] = Probe(id: ProbeID(nextID), rate: target)
+    waiting[waitingCount] = Probe(id: takeID(), rate: target)
     waitingCount += 1
-    nextID = nextID == .max ? 1 : nextID + 1
     deadline = now + Self.resultTimeout
     furtherAbove = isFurther && target < maximum ? Self.furtherThreshold * target : .infinity
     probedRate = target
@@ -178,10 +203,10 @@ package struct ProbeController: Sendable {
     furtherAbove = .infinity
     if context.rate > 1.05 * rateBefore {
       interval = Self.periodicInterval
-      failedBurst = 0
+      knownBurst = min(knownBurst, context.rate)
     } else {
       interval = min(interval * 2, Self.longestInterval)
-      failedBurst = max(context.burstCapacity ?? 0, probedRate / Self.news)
+      knownBurst = context.burstCapacity ?? probedRate
     }
     nextPeriodic = now + interval
   }
