@@ -24,7 +24,8 @@ package struct BurstCapacity: Sendable {
   private var bitSum = 0.0
   private var spreadSum = 0.0
   private var burstCount = 0
-  private var lastBurst = Instant.zero
+  /// On the receiver's clock.
+  private var lastBurst = Int64.min / 2
 
   package init() {}
 
@@ -48,7 +49,7 @@ package struct BurstCapacity: Sendable {
       firstSent = result.sent
       firstArrival = result.arrivalNanoseconds
     }
-    if result.sent - lastBurst > Self.validity, byteCount == 0 { burstCount = 0 }
+    if result.arrivalNanoseconds - lastBurst > Self.validity.nanoseconds, byteCount == 0 { burstCount = 0 }
     lastNumber = result.number
     lastSent = result.sent
     lastArrival = result.arrivalNanoseconds
@@ -56,8 +57,8 @@ package struct BurstCapacity: Sendable {
 
   private mutating func endBurst() {
     guard byteCount > 0 else { return }
-    if lastSent - lastBurst > Self.validity { (bitSum, spreadSum, burstCount) = (0, 0, 0) }
-    lastBurst = lastSent
+    if lastArrival - lastBurst > Self.validity.nanoseconds || burstCount == 0 { (bitSum, spreadSum, burstCount) = (0, 0, 0) }
+    lastBurst = lastArrival
     let spread = Double(lastArrival - firstArrival) * 1e-9
     let sendSpread = (lastSent - firstSent).seconds
     let bits = Double(byteCount) * 8
@@ -68,5 +69,6 @@ package struct BurstCapacity: Sendable {
     burstCount += 1
   }
 
-  package mutating func reset() { self = BurstCapacity() }
+  /// What was measured so far no longer holds.
+  package mutating func forget() { burstCount = 0 }
 }

@@ -98,7 +98,7 @@ extension CongestionController {
     report.roundTrip = roundTrip
     report.inFlightByteCount = history.inFlightByteCount
     delay.endReport(report, throughput: &throughput, at: now)
-    let isClear = delay.queue.standing < DelayController.emptyQueue * 2 && delay.mode == .steady
+    let isClear = delay.queue.standing < delay.emptyQueue + DelayController.emptyQueue && delay.mode == .steady
     loss.endReport(
       delayBased: delay.rate, throughput: applicationLimit.since == nil ? throughput.rate() : nil,
       isPathClear: isClear, maximum: Double(profile.maximum.bitsPerSecond), at: now)

@@ -158,7 +158,7 @@ package struct CongestionController: ~Copyable {
     context.rate = Double(target.bitsPerSecond)
     context.isApplicationLimited = applicationLimit.since != nil
     context.isPathClear = profile.usesQueue
-      ? delay.mode == .steady && delay.queue.standing < DelayController.emptyQueue : delay.usage == .normal
+      ? delay.mode == .steady && delay.queue.standing < delay.emptyQueue : delay.usage == .normal
     context.burstCapacity = delay.bursts.estimate
     return context
   }

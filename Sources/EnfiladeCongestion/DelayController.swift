@@ -25,6 +25,8 @@ package struct DelayController: Sendable {
   package static let standingTime = TimeDelta.milliseconds(150)
   /// A whole report above this is overuse at once.
   package static let suddenQueue = TimeDelta.milliseconds(50)
+  /// How far apart frames usually are, in seconds.
+  package static let frameInterval = 1.0 / 30
   /// A queue is drained in about this time.
   package static let drainTime = TimeDelta.seconds(Int64(1))
   /// While draining, this share of the capacity is still used.
@@ -55,6 +57,13 @@ package struct DelayController: Sendable {
   private var trendline = TrendlineEstimator()
   private var lastReport: Instant?
   private var sawOveruse = false
+
+  /// What others' frames in front of ours may look like. Two senders with the same frame rate keep their phase: the one behind finds the
+  /// other's frame in the queue each time, and would yield for ever if it took that for a standing queue.
+  private var slack = TimeDelta.zero
+  /// A queue this short is none.
+  package var emptyQueue: TimeDelta { Self.emptyQueue + slack }
+  private var pressureQueue: TimeDelta { Self.pressureQueue + slack }
 
   // On the receiver's clock: arrivals before this found an empty queue.
   private var busySince = Int64.min
@@ -156,15 +165,18 @@ package struct DelayController: Sendable {
   // MARK: With the queue
 
   private mutating func steer(_ report: Report, _ throughput: inout ThroughputEstimator, _ now: Instant) {
-    if queue.standing < Self.emptyQueue { busySince = newestArrival }
+    if let throughput = throughput.rate(), let share = share(of: throughput) {
+      slack = share < Self.aloneShare ? .seconds((1 - share) * Self.frameInterval) : .zero
+    }
+    if queue.standing < emptyQueue { busySince = newestArrival }
     let delivered = throughput.recentRate(over: .milliseconds(300), since: busySince)
     switch mode {
     case .steady:
       if isOverusing(now), now >= nextReduction {
         reduce(to: delivered ?? throughput.rate(), now, report.roundTrip)
-      } else if let probe = report.probe, probe > aimd.rate, queue.standing < Self.suddenQueue {
+      } else if let probe = report.probe, probe > aimd.rate, queue.standing < Self.suddenQueue + slack {
         aimd.handleProbe(probe, at: now)
-      } else if queue.standing > Self.pressureQueue {
+      } else if queue.standing > pressureQueue {
         aimd.handle(.underusing, throughput: throughput.rate(), at: now)
       } else {
         let growth = bursts.estimate.map { link in
@@ -180,9 +192,9 @@ package struct DelayController: Sendable {
   }
 
   private func isOverusing(_ now: Instant) -> Bool {
-    if queue.standing > Self.suddenQueue { return true }
-    if queue.standing(over: Self.standingTime, at: now) > Self.standingQueue { return true }
-    return sawOveruse && queue.standing > Self.emptyQueue
+    if queue.standing > Self.suddenQueue + slack { return true }
+    if queue.standing(over: Self.standingTime, at: now) > Self.standingQueue + slack { return true }
+    return sawOveruse && queue.standing > emptyQueue
   }
 
   /// How much of the narrowest link our throughput is; `nil` when bursts say nothing.
@@ -199,6 +211,8 @@ package struct DelayController: Sendable {
     capacity = delivered
     if mode != .draining {
       mode = .draining
+      // From here on only what was measured with this queue counts.
+      bursts.forget()
       drainSince = now
       drainPeak = .zero
     }
@@ -213,7 +227,7 @@ package struct DelayController: Sendable {
 
   /// Whether a few packets back to back would help: the queue does not drain, and media comes too thin to measure the link.
   package func wantsSounding(at now: Instant) -> Bool {
-    profile.competes && mode == .draining && now - drainSince > Self.settlingTime && queue.standing > Self.standingQueue
+    profile.competes && mode == .draining && now - drainSince > Self.settlingTime && queue.standing > Self.standingQueue + slack
       && bursts.estimate == nil
   }
 
@@ -223,7 +237,7 @@ package struct DelayController: Sendable {
       drainPeakTime = now
     }
     let predicted = queue.predicted(inFlightByteCount: report.inFlightByteCount, capacity: capacity, at: now)
-    if queue.standing < Self.emptyQueue || predicted < Self.emptyQueue && queue.standing < Self.pressureQueue {
+    if queue.standing < emptyQueue || predicted < emptyQueue && queue.standing < pressureQueue {
       mode = .steady
       return
     }
@@ -238,7 +252,7 @@ package struct DelayController: Sendable {
       }
     }
     let patience = lastCompeted.map { now - $0 < .seconds(Int64(20)) } == true ? TimeDelta.milliseconds(700) : .milliseconds(1500)
-    if profile.competes, isShared, now - drainSince > patience, queue.standing > Self.standingQueue,
+    if profile.competes, isShared, now - drainSince > patience, queue.standing > Self.standingQueue + slack,
       queue.standing.nanoseconds > drainPeak.nanoseconds / 2
     {
       mode = .competing
@@ -252,7 +266,7 @@ package struct DelayController: Sendable {
 
   private mutating func compete(_ report: Report, _ throughput: Double?, _ now: Instant) {
     lastCompeted = now
-    if queue.standing < Self.emptyQueue {
+    if queue.standing < emptyQueue {
       mode = .steady
       aimd.set(competingRate, at: now)
       return
