@@ -28,6 +28,8 @@ package struct CongestionController: ~Copyable {
   var reportOrigin: Int64?
   var lastReportTimestamp: UInt32 = 0
 
+  /// The share of packets lost while the queue was empty.
+  package internal(set) var inherentLoss = 0.0
   package internal(set) var roundTrip = Limits.assumedRoundTripTime
   package internal(set) var target: Bitrate
   private var publishedTarget: Bitrate?

@@ -31,12 +31,16 @@ package struct DelayController: Sendable {
   package static let drainTime = TimeDelta.seconds(Int64(1))
   /// While draining, this share of the capacity is still used.
   package static let drainFloor = 0.25
+  /// And so much of our share, where others do not yield as we do.
+  package static let drainFloorShared = 0.5
   /// What is kept after overuse of a link that is ours alone: its capacity is known exactly, so little is enough.
   package static let backoffAlone = 0.95
   /// What is kept on a shared link: more to give makes shares equal sooner.
   package static let backoffShared = 0.80
   /// From this share of the narrowest link on it is ours alone.
   package static let aloneShare = 0.85
+  /// One reduction leaves at least this share of the rate.
+  package static let largestStep = 0.2
   /// The rate grows by this share of the narrowest link each second: the same for all who share it, whatever their round trips.
   package static let increaseShared = 0.04
   /// And more slowly by whoever has nearly all of it: nothing is to be won there.
@@ -72,6 +76,7 @@ package struct DelayController: Sendable {
   // Draining.
   private var capacity = 0.0
   private var drainSince = Instant.zero
+  private var drainFloor = Self.drainFloor
   private var drainPeak = TimeDelta.zero
   private var drainPeakTime = Instant.zero
   private var nextReduction = Instant.zero
@@ -116,6 +121,8 @@ package struct DelayController: Sendable {
     package var inFlightByteCount = 0
     package var lostPacketCount = 0
     package var roundTrip = TimeDelta.milliseconds(100)
+    /// The share that is lost while the queue is empty: what arrives is that much less than what the link took.
+    package var inherentLoss = 0.0
     /// What a probe found, if one did.
     package var probe: Double?
 
@@ -169,11 +176,11 @@ package struct DelayController: Sendable {
       slack = share < Self.aloneShare ? .seconds((1 - share) * Self.frameInterval) : .zero
     }
     if queue.standing < emptyQueue { busySince = newestArrival }
-    let delivered = throughput.recentRate(over: .milliseconds(300), since: busySince)
+    let delivered = throughput.recentRate(over: .milliseconds(300), since: busySince).map { $0 / (1 - report.inherentLoss) }
     switch mode {
     case .steady:
       if isOverusing(now), now >= nextReduction {
-        reduce(to: delivered ?? throughput.rate(), now, report.roundTrip)
+        reduce(to: delivered ?? throughput.rate(), longView: throughput.rate(), now, report.roundTrip)
       } else if let probe = report.probe, probe > aimd.rate, queue.standing < Self.suddenQueue + slack {
         aimd.handleProbe(probe, at: now)
       } else if queue.standing > pressureQueue {
@@ -200,17 +207,22 @@ package struct DelayController: Sendable {
   /// How much of the narrowest link our throughput is; `nil` when bursts say nothing.
   private func share(of rate: Double) -> Double? { bursts.estimate.map { rate / $0 } }
 
-  private mutating func reduce(to delivered: Double?, _ now: Instant, _ roundTrip: TimeDelta) {
-    guard let delivered else {
+  private mutating func reduce(to measured: Double?, longView throughput: Double?, _ now: Instant, _ roundTrip: TimeDelta) {
+    guard let measured else {
       aimd.handle(.overusing, throughput: nil, at: now)
       return
     }
     var backoff = AIMDRateControl.backoff
-    if let share = share(of: delivered) { backoff = share > Self.aloneShare ? Self.backoffAlone : Self.backoffShared }
+    let share = share(of: measured)
+    // What arrives in a moment is little when others' bursts stand between: then the longer view counts as well.
+    let longView = share.map { $0 < Self.aloneShare } == true ? 0.7 * (throughput ?? 0) : 0
+    let delivered = max(measured, longView, Self.largestStep * aimd.rate)
+    if let share { backoff = share > Self.aloneShare ? Self.backoffAlone : Self.backoffShared }
     aimd.handle(.overusing, throughput: delivered, backoff: backoff, at: now)
     capacity = delivered
     if mode != .draining {
       mode = .draining
+      drainFloor = share.map { $0 < Self.aloneShare } == true ? Self.drainFloorShared : Self.drainFloor
       // From here on only what was measured with this queue counts.
       bursts.forget()
       drainSince = now
@@ -245,7 +257,7 @@ package struct DelayController: Sendable {
     if let delivered, !isShared {
       // Alone, what arrives while the queue stands is the capacity, whichever way it has gone meanwhile.
       if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction {
-        reduce(to: delivered, now, report.roundTrip)
+        reduce(to: delivered, longView: nil, now, report.roundTrip)
       } else if delivered > 1.1 * capacity {
         capacity = delivered
         if Self.backoffAlone * delivered > aimd.rate { aimd.set(Self.backoffAlone * delivered, at: now) }
@@ -290,7 +302,7 @@ package struct DelayController: Sendable {
     case .draining:
       let predicted = queue.predicted(inFlightByteCount: report.inFlightByteCount, capacity: capacity, at: now)
       let relief = capacity * predicted.seconds / Self.drainTime.seconds
-      publishedRate = min(aimd.rate, max(Self.drainFloor * capacity, aimd.rate - relief))
+      publishedRate = min(aimd.rate, max(drainFloor * capacity, aimd.rate - relief))
     }
   }
 }
