@@ -101,7 +101,8 @@ let package = Package(
 
     // MARK: The laboratory
     .target(
-      name: "EnfiladeSimulation", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
+      name: "EnfiladeSimulation", dependencies: ["EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
+      swiftSettings: pure),
     .executableTarget(
       name: "enfilade-sim",
       dependencies: ["EnfiladeSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -132,7 +133,7 @@ let package = Package(
     .testTarget(
       name: "EnfiladeCongestionTests", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
-      name: "EnfiladeSimulationTests", dependencies: ["EnfiladeSimulation", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
+      name: "EnfiladeSimulationTests", dependencies: ["EnfiladeSimulation", "EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
       swiftSettings: everywhere),
     .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(

@@ -113,6 +113,10 @@ extension CongestionController {
       isSoundingDue = true
       nextSounding = now + Self.soundingInterval
     }
+    if let found = report.probe, found >= provenByProbe || now - provenTime >= Self.proofValidity {
+      provenByProbe = found
+      provenTime = now
+    }
     if let found = report.probe { probes.handleResult(found, at: now) }
     probes.update(context(at: now), at: now)
   }

@@ -37,6 +37,10 @@ package struct CongestionController: ~Copyable {
   var nextUpdate = Instant.distantFuture
   var lastSent = Instant.zero
 
+  var provenByProbe = 0.0
+  var provenTime = Instant.zero
+  /// What a probe found so long ago has to be found again.
+  package static let proofValidity = TimeDelta.seconds(Int64(15))
   var isSoundingDue = false
   var nextSounding = Instant.zero
   /// Soundings are at least this far apart.
@@ -64,6 +68,13 @@ package struct CongestionController: ~Copyable {
   /// Bytes sent of which nothing has been heard.
   package var inFlightByteCount: Int { history.inFlightByteCount }
   package var isApplicationLimited: Bool { applicationLimit.since != nil }
+
+  /// What traffic or a probe has shown lately to be there, and what is above it only hope.
+  package mutating func provenRate(at now: Instant) -> Bitrate {
+    var proven = throughput.rate() ?? 0
+    if now - provenTime < Self.proofValidity { proven = max(proven, provenByProbe) }
+    return Bitrate(bitsPerSecond: Int64(min(proven, Double(target.bitsPerSecond))))
+  }
 
   // MARK: Told
 

@@ -87,6 +87,7 @@ package struct ProbeController: Sendable {
   private var knownBurst = 0.0
   private var lastProbe: Instant?
   private var lastRate = 0.0
+  private var demanded: Double?
   private var dropFrom: Double?
   private var dropTime = Instant.zero
   private var wasClear = true
@@ -112,8 +113,11 @@ package struct ProbeController: Sendable {
 
   /// Somebody wants `rate` in all, and the estimate is below it. The probe must find all of it for the wish to be granted.
   package mutating func handleDemand(_ rate: Double, context: Context, at now: Instant) {
-    guard deadline == nil, context.isPathClear, rate > context.rate, now >= nextPeriodic else { return }
-    enqueue(min(rate, 2 * context.rate), from: context.rate, isFurther: true, now)
+    guard deadline == nil, waitingCount == 0, context.isPathClear, now >= nextPeriodic else { return }
+    // From zero: the estimate may be there already, and only the proof be missing.
+    enqueue(min(rate, Self.furtherFactor * max(context.rate, rate / 3)), from: 0, isFurther: true, now)
+    rateBefore = context.rate
+    demanded = rate
   }
 
   /// A probe found `rate`.
@@ -201,7 +205,9 @@ package struct ProbeController: Sendable {
   private mutating func finish(_ context: Context, _ now: Instant) {
     deadline = nil
     furtherAbove = .infinity
-    if context.rate > 1.05 * rateBefore {
+    let isGranted = demanded.map { context.rate >= $0 } ?? false
+    demanded = nil
+    if isGranted || context.rate > 1.05 * rateBefore {
       interval = Self.periodicInterval
       knownBurst = min(knownBurst, context.rate)
     } else {

@@ -50,7 +50,7 @@ extension Goal {
   }
 
   /// All of them, in order.
-  public static var all: [Goal] { ramp + drop + constant + variable + fairness + loss }
+  public static var all: [Goal] { ramp + drop + constant + variable + fairness + loss + layers }
 
   private static var ramp: [Goal] {
     [
@@ -145,6 +145,38 @@ extension Goal {
       return Goal(
         "G10", "\(Int(loss * 100)) % random loss, delivered", unit: "", atLeast: goal, atMost: 1.01, published: published, in: scenario
       ) { $0.utilization(of: 0, from: 10, to: 60) }
+    }
+  }
+
+  /// Encodings of 150, 500 and 1500 kbit/s on a constant link.
+  public static func layeredScenario(kilobits: Double) -> Scenario {
+    var scenario = scenario(
+      "layers-\(Int(kilobits))", "Encodings of 150, 500, 1500 kbit/s on \(Int(kilobits)) kbit/s", seconds: 120,
+      capacity: CapacitySchedule(kilobitsPerSecond: kilobits), maximumKilobits: 0)
+    var model = MediaModel()
+    model.source = .layers(kilobits: [150, 500, 1500], isScalable: false)
+    model.audioKilobits = 20
+    model.repairs = true
+    scenario.flows[0].kind = .media(model)
+    return scenario
+  }
+
+  /// The link's capacity and the best encoding that fits with audio and a tenth to spare.
+  private static var layers: [Goal] {
+    [(400.0, 0), (800, 1), (1200, 1), (2000, 2), (3000, 2)].flatMap { kilobits, best in
+      let scenario = layeredScenario(kilobits: kilobits)
+      return [
+        Goal("G11c", "\(Int(kilobits)) kbit/s, changes a minute", unit: "", atMost: 2, in: scenario) {
+          // The climb from the lowest encoding at the start is no change of mind: the first ten seconds are not counted.
+          Double($0.flows[0].layerChanges.count { $0.seconds > 10 }) / (110.0 / 60)
+        },
+        Goal("G11b", "time on the best that fits", unit: "", atLeast: 0.9, in: scenario) {
+          let samples = $0.flows[0].samples.filter { $0.seconds > 10 }
+          return Double(samples.count { $0.layer == best }) / Double(samples.count)
+        },
+        Goal("G11u", "upgrades that were not paid for", unit: "", atMost: 0, in: scenario) { Double($0.flows[0].unpaidUpgradeCount) },
+        Goal("G11f", "longest freeze", unit: "ms", atMost: 200, in: scenario) { $0.flows[0].longestFreezeMilliseconds },
+      ]
     }
   }
 }

@@ -224,7 +224,7 @@ final class Laboratory {
         sample.target = hasStarted[flow] ? sender.target : 0
         sample.sent = Double(sender.sentByteCount - lastSent[flow]) * 8 / SimulationResult.sampleSeconds
         lastSent[flow] = sender.sentByteCount
-        sample.layer = sender.layers?.current ?? -1
+        sample.layer = sender.layer
       }
       sample.delivered = Double(deliveredBytes[flow] - lastDelivered[flow]) * 8 / SimulationResult.sampleSeconds
       lastDelivered[flow] = deliveredBytes[flow]
@@ -245,7 +245,8 @@ final class Laboratory {
       results[flow].paddingByteCount = sender.paddingByteCount
       results[flow].frameCount = receivers[receiver].shownCount
       results[flow].longestFreezeMilliseconds = receivers[receiver].longestGap * 1000
-      results[flow].layerChanges = sender.layers?.changes ?? []
+      results[flow].layerChanges = sender.layerChanges
+      results[flow].unpaidUpgradeCount = sender.unpaidUpgradeCount
     }
   }
 }

@@ -1,6 +1,7 @@
 // A synthetic publisher together with the forwarder's side of one subscriber: source, pacer, congestion control.
 
 import EnfiladeCongestion
+import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeWire
 
@@ -31,7 +32,8 @@ final class MediaSender {
   private var repairRate = 0.0
   private var lastRepairUpdate = 0.0
   private var outbox: [SimulatedPacket] = []
-  private(set) var layers: LayeredSource?
+  private let isLayered: Bool
+  private var layers: LayeredSource
   var isPaused = false
 
   // Told to the laboratory.
@@ -55,10 +57,14 @@ final class MediaSender {
     history = Array(repeating: nil, count: Self.historyCount)
     switch model.source {
     case .adaptive(_, let maximum):
+      isLayered = false
+      layers = LayeredSource(kilobits: [0], isScalable: false, start: .infinity)
       // An encoder can use this much, and the headroom that keeps it from being limited by noise.
       controller.setUsefulMaximum(Bitrate(bitsPerSecond: Int64((maximum + model.audioKilobits) * 1100)))
     case .layers(let kilobits, let isScalable):
+      isLayered = true
       layers = LayeredSource(kilobits: kilobits, isScalable: isScalable, start: start)
+      controller.setUsefulMaximum(Bitrate(bitsPerSecond: Int64((kilobits[kilobits.count - 1] + model.audioKilobits) * 1200)))
     }
   }
 
@@ -73,7 +79,7 @@ final class MediaSender {
     var deadline = isPaused ? .infinity : min(nextFrameTime, nextAudioTime)
     if let pacing = Self.seconds(pacer.nextDeadline) { deadline = min(deadline, pacing) }
     if let control = Self.seconds(controller.nextDeadline) { deadline = min(deadline, control) }
-    if let layers { deadline = min(deadline, layers.nextDeadline) }
+    if isLayered, !isPaused { deadline = min(deadline, layers.nextDeadline) }
     return deadline
   }
 
@@ -101,7 +107,7 @@ final class MediaSender {
         nextFrameTime += 1 / model.framesPerSecond
       }
     }
-    if layers != nil { reallocate(now) }
+    if isLayered { reallocate(now) }
     drainPacer(now)
   }
 
@@ -116,7 +122,7 @@ final class MediaSender {
       }
     }
     drainController(now)
-    if layers != nil { reallocate(now) }
+    if isLayered { reallocate(now) }
     drainPacer(now)
   }
 
@@ -219,10 +225,13 @@ final class MediaSender {
 
   private func sendFrame(_ now: Double) {
     let noise = 1 + model.frameNoise * (2 * random.uniform() - 1)
-    if var layered = layers {
-      let frames = layered.frames(framesPerSecond: model.framesPerSecond, noise: noise, keyFrameFactor: model.keyFrameFactor)
-      layers = layered
-      if let frame = frames { packetize(frame.byteCount, isKey: frame.isKey, layer: frame.layer, now) }
+    if isLayered {
+      if needsKeyFrame {
+        needsKeyFrame = false
+        layers.requestKeyFrame(at: now)
+      }
+      let frame = layers.frame(framesPerSecond: model.framesPerSecond, noise: noise, keyFrameFactor: model.keyFrameFactor, at: now)
+      packetize(frame.byteCount, isKey: frame.isKey, layer: frame.layer, now)
       return
     }
     guard case .adaptive(let minimum, let maximum) = model.source else { return }
@@ -256,11 +265,16 @@ final class MediaSender {
   }
 
   private func reallocate(_ now: Double) {
-    guard var layered = layers else { return }
-    layered.update(target: controller.target, isKeyFrameWanted: needsKeyFrame, at: now)
-    needsKeyFrame = false
-    layers = layered
-    if let demand = layered.demand { controller.handleDemand(demand, at: Self.instant(now)) }
+    let reserved = Bitrate(bitsPerSecond: Int64(model.audioKilobits * 1000 + repairRate))
+    let budget = BandwidthAllocator.Budget(
+      estimate: controller.target, proven: controller.provenRate(at: Self.instant(now)), reserved: reserved)
+    if let demand = layers.allocate(budget, at: now) { controller.handleDemand(demand, at: Self.instant(now)) }
     drainController(now)
   }
+
+  // MARK: Told to the laboratory
+
+  var layer: Int { isLayered ? layers.current : -1 }
+  var layerChanges: [FlowResult.LayerChange] { isLayered ? layers.changes : [] }
+  var unpaidUpgradeCount: Int { layers.unpaidUpgradeCount }
 }
