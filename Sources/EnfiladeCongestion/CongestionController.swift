@@ -76,6 +76,9 @@ package struct CongestionController: ~Copyable {
     return Bitrate(bitsPerSecond: Int64(min(proven, Double(target.bitsPerSecond))))
   }
 
+  /// What layers should be chosen by: the target without the short dips that drain a queue.
+  package var sustainedTarget: Bitrate { Bitrate(bitsPerSecond: Int64(bounded(delay.sustainedRate))) }
+
   // MARK: Told
 
   /// A packet was sent.
@@ -160,7 +163,7 @@ package struct CongestionController: ~Copyable {
       return Probe.sounding(probes.takeID())
     }
     guard let probe = probes.poll() else { return nil }
-    probeEstimator.begin(probe.id, minimumPacketCount: probe.minimumPacketCount, minimumByteCount: probe.minimumByteCount)
+    probeEstimator.begin(probe.id, rate: probe.rate, minimumPacketCount: probe.minimumPacketCount, minimumByteCount: probe.minimumByteCount)
     return probe
   }
 
@@ -176,11 +179,16 @@ package struct CongestionController: ~Copyable {
     return context
   }
 
-  mutating func updateTarget(at now: Instant) {
-    var rate = hasPacketFeedback ? delay.rate : reported.rate
+  /// The least of what delays, losses and the peer allow.
+  private func bounded(_ delayBased: Double) -> Double {
+    var rate = hasPacketFeedback ? delayBased : reported.rate
     if hasPacketFeedback, let allowed = loss.estimate { rate = min(rate, allowed) }
     rate = min(rate, receiverEstimate, Double(profile.maximum.bitsPerSecond))
-    rate = max(rate, Double(profile.minimum.bitsPerSecond))
+    return max(rate, Double(profile.minimum.bitsPerSecond))
+  }
+
+  mutating func updateTarget(at now: Instant) {
+    let rate = bounded(delay.rate)
     let updated = Bitrate(bitsPerSecond: Int64(rate))
     guard updated != target else { return }
     target = updated

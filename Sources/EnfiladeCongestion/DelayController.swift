@@ -27,8 +27,10 @@ package struct DelayController: Sendable {
   package static let suddenQueue = TimeDelta.milliseconds(50)
   /// How far apart frames usually are, in seconds.
   package static let frameInterval = 1.0 / 30
+  /// A queue that is worth giving up a layer for.
+  package static let longQueue = TimeDelta.milliseconds(150)
   /// A queue is drained in about this time.
-  package static let drainTime = TimeDelta.seconds(Int64(1))
+  package static let drainTime = TimeDelta.milliseconds(500)
   /// While draining, this share of the capacity is still used.
   package static let drainFloor = 0.25
   /// And so much of our share, where others do not yield as we do.
@@ -98,6 +100,12 @@ package struct DelayController: Sendable {
   /// Bits per second.
   package var rate: Double { publishedRate }
   private var publishedRate = 0.0
+
+  /// What the path is believed to carry once the queue is gone: what a choice that is costly to change should be made by. A queue that takes
+  /// long to drain is none of those.
+  package var sustainedRate: Double {
+    mode == .draining && queue.standing < Self.longQueue ? max(aimd.rate, publishedRate) : publishedRate
+  }
 
   /// Takes one packet that arrived, in order of sending.
   package mutating func handleArrival(_ result: PacketResult, at now: Instant) {
@@ -258,12 +266,12 @@ package struct DelayController: Sendable {
       // Alone, what arrives while the queue stands is the capacity, whichever way it has gone meanwhile.
       if delivered < 0.9 * capacity, queue.newestDelay >= drainPeak, now >= nextReduction {
         reduce(to: delivered, longView: nil, now, report.roundTrip)
-      } else if delivered > 1.1 * capacity {
+      } else if delivered > 1.1 * capacity, share(of: delivered) != nil {
         capacity = delivered
         if Self.backoffAlone * delivered > aimd.rate { aimd.set(Self.backoffAlone * delivered, at: now) }
       }
     }
-    let patience = lastCompeted.map { now - $0 < .seconds(Int64(20)) } == true ? TimeDelta.milliseconds(700) : .milliseconds(1500)
+    let patience = lastCompeted.map { now - $0 < .seconds(Int64(20)) } == true ? TimeDelta.milliseconds(1000) : .milliseconds(2000)
     if profile.competes, isShared, now - drainSince > patience, queue.standing > Self.standingQueue + slack,
       queue.standing.nanoseconds > drainPeak.nanoseconds / 2
     {

@@ -104,7 +104,8 @@ package struct Pacer<Packet: BitwiseCopyable & Sendable>: ~Copyable {
   package mutating func admit(_ packet: Packet, byteCount: Int, purpose: PacketPurpose, at now: Instant) -> Admission {
     refill(now)
     // Audio is never held back: it is small, and counts all the same.
-    if purpose == .audio || credit > 0 && hasNothingBefore(purpose) {
+    // While a probe is on, everything else goes at the probe's pace: a frame in one burst would not measure what the probe is for.
+    if purpose == .audio || credit > 0 && probe == nil && hasNothingBefore(purpose) {
       immediateCount &+= 1
       return .now(spend(byteCount, now))
     }

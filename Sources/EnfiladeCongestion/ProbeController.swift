@@ -58,7 +58,9 @@ package struct ProbeController: Sendable {
   /// Bursts must show this much more than the rate.
   package static let headroom = 1.15
   /// Bursts that show so much more than at the last failure are news.
-  package static let news = 1.25
+  package static let news = 1.5
+  /// And show it for this long: bursts waver on a path with jitter.
+  package static let newsTime = TimeDelta.milliseconds(300)
 
   /// What is known when a decision is due.
   package struct Context: Sendable {
@@ -85,6 +87,7 @@ package struct ProbeController: Sendable {
   private var rateBefore = 0.0
   /// What bursts showed when the link was last found full.
   private var knownBurst = 0.0
+  private var newsSince: Instant?
   private var lastProbe: Instant?
   private var lastRate = 0.0
   private var demanded: Double?
@@ -139,7 +142,9 @@ package struct ProbeController: Sendable {
       if clearSince == nil { clearSince = now }
     } else {
       clearSince = nil
-      if let burst = context.burstCapacity { knownBurst = burst }
+      newsSince = nil
+      // The highest of late, quickly forgotten.
+      if let burst = context.burstCapacity { knownBurst = max(burst, 0.9 * knownBurst) }
     }
     if lastRate > 0, context.rate < Self.dropThreshold * lastRate {
       dropFrom = lastRate
@@ -162,7 +167,12 @@ package struct ProbeController: Sendable {
     // Bursts that show more than the link had when it was last found full are news, and tried at once; that they show more than our rate is
     // none on a shared link, and tried only after a long time without overuse.
     if usesBursts, let burst = context.burstCapacity, burst > Self.headroom * context.rate {
-      let isNews = burst > Self.news * knownBurst && lastProbe.map { now - $0 > .milliseconds(200) } ?? true
+      if burst <= Self.news * knownBurst {
+        newsSince = nil
+      } else if newsSince == nil {
+        newsSince = now
+      }
+      let isNews = newsSince.map { now - $0 >= Self.newsTime } ?? false
       if isNews || now >= nextPeriodic && now - clearSince >= interval {
         enqueue(min(Self.furtherFactor * context.rate, max(burst, 1.3 * context.rate)), from: context.rate, isFurther: false, now)
         return

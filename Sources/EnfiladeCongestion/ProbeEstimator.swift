@@ -16,6 +16,7 @@ package struct ProbeEstimator: Sendable {
 
   private struct Cluster: Sendable, BitwiseCopyable {
     var id = ProbeID.none
+    var rate = Double.infinity
     var packetCount = 0
     var firstSent = Int64.max
     var lastSent = Int64.min
@@ -33,10 +34,11 @@ package struct ProbeEstimator: Sendable {
 
   package init() {}
 
-  /// A probe begins.
-  package mutating func begin(_ id: ProbeID, minimumPacketCount: Int, minimumByteCount: Int) {
+  /// A probe of `rate` bits per second begins.
+  package mutating func begin(_ id: ProbeID, rate: Double = .infinity, minimumPacketCount: Int, minimumByteCount: Int) {
     var cluster = Cluster()
     cluster.id = id
+    cluster.rate = rate
     cluster.minimumPacketCount = minimumPacketCount
     cluster.minimumByteCount = minimumByteCount
     clusters[next] = cluster
@@ -72,8 +74,9 @@ package struct ProbeEstimator: Sendable {
     let sendRate = Double(cluster.byteCount - cluster.lastSentByteCount) * 8e9 / Double(sendSpan)
     let arrivalRate = Double(cluster.byteCount - cluster.firstArrivedByteCount) * 8e9 / Double(arrivalSpan)
     guard arrivalRate <= Self.largestRatio * sendRate else { return nil }
-    let rate = min(sendRate, arrivalRate)
-    return arrivalRate < Self.fullRatio * sendRate ? Self.fullUtilization * arrivalRate : rate
+    // No probe shows more than it tried: audio that passed in the middle of it makes it look faster than it was.
+    let rate = min(sendRate, arrivalRate, cluster.rate)
+    return arrivalRate < Self.fullRatio * sendRate ? min(Self.fullUtilization * arrivalRate, cluster.rate) : rate
   }
 
   private func find(_ id: ProbeID) -> Int? {

@@ -50,7 +50,7 @@ extension Goal {
   }
 
   /// All of them, in order.
-  public static var all: [Goal] { ramp + drop + constant + variable + fairness + loss + layers }
+  public static var all: [Goal] { ramp + drop + constant + variable + fairness + loss + layers + layersOnDrop }
 
   private static var ramp: [Goal] {
     [
@@ -178,5 +178,31 @@ extension Goal {
         Goal("G11f", "longest freeze", unit: "ms", atMost: 200, in: scenario) { $0.flows[0].longestFreezeMilliseconds },
       ]
     }
+  }
+
+  /// Encodings of 150, 500 and 1500 kbit/s on 3 Mbit/s, 0.6 from 30 s on, 3 again from 60 s on.
+  public static var layeredDropScenario: Scenario {
+    var scenario = layeredScenario(kilobits: 3000)
+    scenario.name = "layers-drop"
+    scenario.title = "Encodings of 150, 500, 1500 kbit/s on 3, 0.6, 3 Mbit/s"
+    scenario.durationSeconds = 90
+    scenario.links[0].capacity = CapacitySchedule([(seconds: 0, kilobitsPerSecond: 3000), (30, 600), (60, 3000)])
+    scenario.links[0].queueLimit = .milliseconds(1000)
+    return scenario
+  }
+
+  /// What the same asks when the capacity changes.
+  private static var layersOnDrop: [Goal] {
+    let scenario = layeredDropScenario
+    return [
+      Goal("G12q", "layers, last delay above 300 ms after a drop", unit: "s", atMost: 3, in: scenario) {
+        ($0.flows[0].lastDelay(above: 300, from: 30, to: 60) ?? 30) - 30
+      },
+      Goal("G12b", "best encoding back after recovery", unit: "s", atMost: 10, in: scenario) { result in
+        (result.flows[0].layerChanges.first { $0.seconds > 60 && $0.layer == 2 }?.seconds ?? .infinity) - 60
+      },
+      Goal("G12f", "longest freeze", unit: "ms", atMost: 500, in: scenario) { $0.flows[0].longestFreezeMilliseconds },
+      Goal("G12c", "changes in 90 s", unit: "", atLeast: 4, atMost: 7, in: scenario) { Double($0.flows[0].layerChanges.count) },
+    ]
   }
 }

@@ -225,6 +225,7 @@ final class Laboratory {
         sample.sent = Double(sender.sentByteCount - lastSent[flow]) * 8 / SimulationResult.sampleSeconds
         lastSent[flow] = sender.sentByteCount
         sample.layer = sender.layer
+        sample.mode = Int(sender.controller.delay.mode.rawValue)
       }
       sample.delivered = Double(deliveredBytes[flow] - lastDelivered[flow]) * 8 / SimulationResult.sampleSeconds
       lastDelivered[flow] = deliveredBytes[flow]

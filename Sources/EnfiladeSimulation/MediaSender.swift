@@ -267,7 +267,7 @@ final class MediaSender {
   private func reallocate(_ now: Double) {
     let reserved = Bitrate(bitsPerSecond: Int64(model.audioKilobits * 1000 + repairRate))
     let budget = BandwidthAllocator.Budget(
-      estimate: controller.target, proven: controller.provenRate(at: Self.instant(now)), reserved: reserved)
+      estimate: controller.sustainedTarget, proven: controller.provenRate(at: Self.instant(now)), reserved: reserved)
     if let demand = layers.allocate(budget, at: now) { controller.handleDemand(demand, at: Self.instant(now)) }
     drainController(now)
   }

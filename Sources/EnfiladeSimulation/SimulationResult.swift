@@ -12,6 +12,8 @@ public struct FlowSample: Hashable, Sendable {
   public var delivered = 0.0
   /// The longest delay above propagation of a packet that arrived in the stretch, in milliseconds.
   public var delayMilliseconds = 0.0
+  /// What the delay controller does: 0 steady, 1 draining, 2 competing.
+  public var mode = 0
   /// The encoding forwarded, from zero; −1 while paused or where there is only one.
   public var layer = -1
 }
