@@ -27,6 +27,8 @@ package struct DelayController: Sendable {
   package static let suddenQueue = TimeDelta.milliseconds(50)
   /// How far apart frames usually are, in seconds.
   package static let frameInterval = 1.0 / 30
+  /// A queue that stays above this although we yield is kept up by somebody else.
+  package static let foreignQueue = TimeDelta.milliseconds(70)
   /// A queue that is worth giving up a layer for.
   package static let longQueue = TimeDelta.milliseconds(150)
   /// A queue is drained in about this time.
@@ -45,6 +47,8 @@ package struct DelayController: Sendable {
   package static let largestStep = 0.2
   /// The rate grows by this share of the narrowest link each second: the same for all who share it, whatever their round trips.
   package static let increaseShared = 0.04
+  /// Up to so many times that, after a time without overuse.
+  package static let largestHurry = 3.0
   /// And more slowly by whoever has nearly all of it: nothing is to be won there.
   package static let increaseAlone = 0.02
   /// The rate grows to this many times what arrives, and no further: growth that no traffic has tested is a promise that breaks when the
@@ -194,16 +198,23 @@ package struct DelayController: Sendable {
       } else if queue.standing > pressureQueue {
         aimd.handle(.underusing, throughput: throughput.rate(), at: now)
       } else {
-        let growth = bursts.estimate.map { link in
-          let share = aimd.rate > Self.aloneShare * link ? Self.increaseAlone : Self.increaseShared
-          return share * min(link, 4 * aimd.rate)
-        } ?? 0
+        let growth = increase(now)
         aimd.handle(.normal, throughput: throughput.rate(), leastIncrease: growth, growthLimit: Self.growthLimit, at: now)
       }
     case .draining: drain(report, delivered, now)
     case .competing: compete(report, throughput.rate(), now)
     }
     publish(report, now)
+  }
+
+  /// The least additive increase, in bits per second each second.
+  private func increase(_ now: Instant) -> Double {
+    // Where nothing measures the link, it is taken for three times what is used.
+    let link = min(bursts.estimate ?? 3 * aimd.rate, 4 * aimd.rate)
+    if aimd.rate > Self.aloneShare * link { return Self.increaseAlone * link }
+    // The longer nothing happens, the more there is to be had; all who share the link saw the same last overuse, and hurry alike.
+    let calm = aimd.lastDecrease.map { (now - $0).seconds } ?? 0
+    return Self.increaseShared * link * min(max(calm / 2, 1), Self.largestHurry)
   }
 
   private func isOverusing(_ now: Instant) -> Bool {
@@ -272,7 +283,7 @@ package struct DelayController: Sendable {
       }
     }
     let patience = lastCompeted.map { now - $0 < .seconds(Int64(20)) } == true ? TimeDelta.milliseconds(1000) : .milliseconds(2000)
-    if profile.competes, isShared, now - drainSince > patience, queue.standing > Self.standingQueue + slack,
+    if profile.competes, isShared, now - drainSince > patience, queue.standing > Self.foreignQueue,
       queue.standing.nanoseconds > drainPeak.nanoseconds / 2
     {
       mode = .competing
