@@ -39,8 +39,9 @@ package struct DelayController: Sendable {
   package static let drainFloorShared = 0.5
   /// What is kept after overuse of a link that is ours alone: its capacity is known exactly, so little is enough.
   package static let backoffAlone = 0.95
-  /// What is kept on a shared link: more to give makes shares equal sooner.
-  package static let backoffShared = 0.80
+  /// What is kept on a shared link: `full` by the smallest, less by `slope` times the share of the others. Who has more gives more, so that
+  /// shares become equal sooner, and a small flow among bursts is not ground down.
+  package static let backoffShared = (full: 0.90, slope: 0.3)
   /// From this share of the narrowest link on it is ours alone.
   package static let aloneShare = 0.85
   /// One reduction leaves at least this share of the rate.
@@ -236,7 +237,7 @@ package struct DelayController: Sendable {
     // What arrives in a moment is little when others' bursts stand between: then the longer view counts as well.
     let longView = share.map { $0 < Self.aloneShare } == true ? 0.7 * (throughput ?? 0) : 0
     let delivered = max(measured, longView, Self.largestStep * aimd.rate)
-    if let share { backoff = share > Self.aloneShare ? Self.backoffAlone : Self.backoffShared }
+    if let share { backoff = share > Self.aloneShare ? Self.backoffAlone : Self.backoffShared.full - Self.backoffShared.slope * share }
     aimd.handle(.overusing, throughput: delivered, backoff: backoff, at: now)
     capacity = delivered
     if mode != .draining {
