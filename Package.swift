@@ -133,7 +133,8 @@ let package = Package(
     .testTarget(
       name: "EnfiladeCongestionTests", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
-      name: "EnfiladeSimulationTests", dependencies: ["EnfiladeSimulation", "EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
+      name: "EnfiladeSimulationTests",
+      dependencies: ["EnfiladeSimulation", "EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
       swiftSettings: everywhere),
     .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(

@@ -42,6 +42,7 @@ struct GoalsCommand: ParsableCommand {
 
   private func row(_ fields: String...) -> String {
     let widths = [5, 34, 30, 16, 15, 10, 4]
-    return "| " + zip(fields, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }.joined(separator: " | ") + " |"
+    return "| " + zip(fields, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }.joined(separator: " | ")
+      + " |"
   }
 }

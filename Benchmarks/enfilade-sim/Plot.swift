@@ -40,9 +40,10 @@ struct Plot {
   private func rates(top: Double) -> String {
     let media = result.flows.flatMap(\.samples)
     let used = Set(result.scenario.flows.flatMap(\.forward))
-    let capacityPeak = used.map { link in
-      stride(from: 0, to: end, by: 0.5).map { result.scenario.links[link].capacity.average(from: $0, to: $0 + 0.5) }.max() ?? 0
-    }.max() ?? 0
+    let capacityPeak =
+      used.map { link in
+        stride(from: 0, to: end, by: 0.5).map { result.scenario.links[link].capacity.average(from: $0, to: $0 + 0.5) }.max() ?? 0
+      }.max() ?? 0
     let peak = max(media.map { max($0.sent, $0.delivered) }.max() ?? 0, capacityPeak) * 1.05
     func y(_ rate: Double) -> Double { top + Self.rateHeight * (1 - min(rate, peak) / max(peak, 1)) }
     var out = axes(top: top, height: Self.rateHeight, peak: peak / 1000, unit: "kbit/s")
@@ -109,7 +110,8 @@ struct Plot {
   }
 
   private func axes(top: Double, height: Double, peak: Double, unit: String) -> String {
-    var out = "<rect x=\"\(Self.left)\" y=\"\(top)\" width=\"\(Self.width - Self.left - 20)\" height=\"\(height)\" fill=\"none\" stroke=\"#ccc\"/>\n"
+    var out =
+      "<rect x=\"\(Self.left)\" y=\"\(top)\" width=\"\(Self.width - Self.left - 20)\" height=\"\(height)\" fill=\"none\" stroke=\"#ccc\"/>\n"
     for step in 0...4 {
       let y = top + height * (1 - Double(step) / 4)
       out += "<line x1=\"\(Self.left)\" x2=\"\(Self.width - 20)\" y1=\"\(y)\" y2=\"\(y)\" stroke=\"#eee\"/>\n"
@@ -118,7 +120,8 @@ struct Plot {
     out += "<text x=\"\(Self.left)\" y=\"\(top - 6)\" fill=\"#444\">\(unit)</text>\n"
     for step in 0...10 {
       let seconds = end * Double(step) / 10
-      out += "<text x=\"\(x(seconds))\" y=\"\(top + height + 14)\" text-anchor=\"middle\" fill=\"#666\">\(String(format: "%.0f", seconds)) s</text>\n"
+      out +=
+        "<text x=\"\(x(seconds))\" y=\"\(top + height + 14)\" text-anchor=\"middle\" fill=\"#666\">\(String(format: "%.0f", seconds)) s</text>\n"
     }
     return out
   }
@@ -127,7 +130,8 @@ struct Plot {
     guard points.count > 1 else { return "" }
     let path = points.map { String(format: "%.1f,%.1f", $0.0, $0.1) }.joined(separator: " ")
     let dashes = dash.map { " stroke-dasharray=\"\($0)\"" } ?? ""
-    return "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"\(width)\" stroke-opacity=\"\(opacity)\"\(dashes)/>\n"
+    return
+      "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"\(width)\" stroke-opacity=\"\(opacity)\"\(dashes)/>\n"
   }
 
   private func escape(_ text: String) -> String {

@@ -77,7 +77,8 @@ struct RunCommand: ParsableCommand {
       let fields = result.flows.map { flow in
         let s = flow.samples[sample]
         return String(
-          format: "%5.0f/%5.0f/%5.0f %4.0f ms %2d m%d", s.target / 1000, s.sent / 1000, s.delivered / 1000, s.delayMilliseconds, s.layer, s.mode)
+          format: "%5.0f/%5.0f/%5.0f %4.0f ms %2d m%d", s.target / 1000, s.sent / 1000, s.delivered / 1000, s.delayMilliseconds, s.layer,
+          s.mode)
       }
       print(String(format: "%6.1f  ", result.flows[0].samples[sample].seconds) + fields.joined(separator: "  |  "))
     }

@@ -136,8 +136,9 @@ package struct CongestionController: ~Copyable {
       let isIdle = now - lastSent > .seconds(Int64(10))
       nextUpdate = isIdle ? .distantFuture : now + Self.updateInterval
       if !hasPacketFeedback { reported.update(roundTrip: roundTrip, at: now) }
-      if hasPacketFeedback, let limited = roundTripLimit.update(
-        rate: Double(target.bitsPerSecond), lastSent: lastSent, minimum: Double(profile.minimum.bitsPerSecond), at: now)
+      if hasPacketFeedback,
+        let limited = roundTripLimit.update(
+          rate: Double(target.bitsPerSecond), lastSent: lastSent, minimum: Double(profile.minimum.bitsPerSecond), at: now)
       {
         delay.set(limited, at: now)
         loss.set(limited)
@@ -173,7 +174,8 @@ package struct CongestionController: ~Copyable {
     var context = ProbeController.Context()
     context.rate = Double(target.bitsPerSecond)
     context.isApplicationLimited = applicationLimit.since != nil
-    context.isPathClear = profile.usesQueue
+    context.isPathClear =
+      profile.usesQueue
       ? delay.mode == .steady && delay.queue.standing < delay.emptyQueue : delay.usage == .normal
     context.burstCapacity = delay.bursts.estimate
     return context

@@ -73,7 +73,9 @@ extension Goal {
       Goal("G3", "last delay above 100 ms", unit: "s", atMost: 3, published: 12.7, in: dropScenario) {
         ($0.flows[0].lastDelay(above: 100, from: 30, to: 60) ?? 30) - 30
       },
-      Goal("G3u", "utilisation from +5 s", unit: "", atLeast: 0.9, atMost: 1.01, in: dropScenario) { $0.utilization(of: 0, from: 35, to: 60) },
+      Goal("G3u", "utilisation from +5 s", unit: "", atLeast: 0.9, atMost: 1.01, in: dropScenario) {
+        $0.utilization(of: 0, from: 35, to: 60)
+      },
       Goal("G4", "recovery to 2.25 Mbit/s", unit: "s", atMost: 8, published: 21, in: dropScenario) {
         $0.flows[0].timeUntilTarget(from: 60) { $0 >= 2.25e6 } ?? .infinity
       },

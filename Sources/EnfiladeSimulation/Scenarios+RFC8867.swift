@@ -29,7 +29,8 @@ extension Scenario {
   /// §5.1, variable available capacity with a single flow.
   public static func rfc8867Case1(oneWayDelayMilliseconds delay: Double = 50) -> Scenario {
     Scenario(
-      name: delay == 50 ? "5.1" : "5.1-\(Int(delay))", title: "RFC 8867 5.1: variable capacity, one flow, \(Int(delay)) ms", durationSeconds: 100,
+      name: delay == 50 ? "5.1" : "5.1-\(Int(delay))", title: "RFC 8867 5.1: variable capacity, one flow, \(Int(delay)) ms",
+      durationSeconds: 100,
       links: [
         bottleneck(ratios(1000, [(0, 1), (40, 2.5), (60, 0.6), (80, 1)]), delay: delay), .wide(oneWayDelayMilliseconds: delay),
       ],
