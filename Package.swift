@@ -105,7 +105,10 @@ let package = Package(
       swiftSettings: pure),
     .executableTarget(
       name: "enfilade-sim",
-      dependencies: ["EnfiladeSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "EnfiladeSimulation", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       path: "Benchmarks/enfilade-sim", swiftSettings: everywhere),
 
     // MARK: Tools of the test side

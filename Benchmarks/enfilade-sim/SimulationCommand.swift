@@ -7,6 +7,7 @@ import Foundation
 @main
 struct SimulationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "enfilade-sim", abstract: "Congestion control in virtual time.", subcommands: [GoalsCommand.self, RunCommand.self],
+    commandName: "enfilade-sim", abstract: "Congestion control in virtual time.",
+    subcommands: [GoalsCommand.self, RunCommand.self, CostCommand.self],
     defaultSubcommand: GoalsCommand.self)
 }

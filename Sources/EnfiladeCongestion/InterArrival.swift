@@ -18,6 +18,11 @@ package struct InterArrival: Sendable {
   package struct Delta: Hashable, Sendable {
     package var send: TimeDelta
     package var arrival: TimeDelta
+
+    package init(send: TimeDelta, arrival: TimeDelta) {
+      self.send = send
+      self.arrival = arrival
+    }
   }
 
   private struct Group: Sendable {

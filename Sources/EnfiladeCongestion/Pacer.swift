@@ -2,12 +2,15 @@
 
 package import EnfiladeWire
 
-/// One subscriber's pacer, for packets that are named by something small.
+/// One subscriber's pacer. Packets are names to it: what they stand for is kept elsewhere.
 ///
 /// A bucket of bytes fills at a multiple of the target. As long as it is not empty a packet passes undelayed, so a forwarded frame
 /// leaves as it came, in one run. Key frames, retransmissions and probes run it dry; then packets wait in the order of
 /// ``PacketPurpose``, and leave in bursts of a few milliseconds' worth, so that they can still be joined into messages.
-package struct Pacer<Packet: BitwiseCopyable & Sendable>: ~Copyable {
+package struct Pacer: ~Copyable {
+  /// Its owner's name for a packet.
+  package typealias Packet = Int32
+
   /// What became of a packet that wants to leave.
   package enum Admission: Hashable, Sendable {
     /// It leaves now, and counts for the probe under way, if any.
@@ -39,9 +42,9 @@ package struct Pacer<Packet: BitwiseCopyable & Sendable>: ~Copyable {
   /// In bytes; below zero after a packet that was larger than what was left.
   private var credit: Double
   private var updated = Instant.zero
-  private var audio = PacerQueue<Packet>()
-  private var retransmissions = PacerQueue<Packet>()
-  private var video = PacerQueue<Packet>()
+  private var audio = PacerQueue()
+  private var retransmissions = PacerQueue()
+  private var video = PacerQueue()
   private var probe: Probe?
   private var probeStart = Instant.zero
   private var probeSentByteCount = 0
@@ -147,7 +150,7 @@ package struct Pacer<Packet: BitwiseCopyable & Sendable>: ~Copyable {
 
   private mutating func popWaiting(_ now: Instant) -> Departure? {
     let purpose: PacketPurpose
-    let waiting: PacerQueue<Packet>.Waiting
+    let waiting: PacerQueue.Waiting
     if let first = retransmissions.popFirst() {
       (purpose, waiting) = (.retransmission, first)
     } else if let first = video.popFirst() {

@@ -13,7 +13,7 @@ final class MediaSender {
   private let flow: Int
   private var random: SeededRandom
   private(set) var controller: CongestionController
-  private(set) var pacer: Pacer<Int32>
+  private(set) var pacer: Pacer
   private var nextTransportNumber: Int64 = 1
   private var nextVideoNumber: Int64 = 0
   private var nextAudioNumber: Int64 = 0
