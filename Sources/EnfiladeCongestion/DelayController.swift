@@ -236,7 +236,9 @@ package struct DelayController: Sendable {
     let share = share(of: measured)
     // What arrives in a moment is little when others' bursts stand between: then the longer view counts as well.
     let longView = share.map { $0 < Self.aloneShare } == true ? 0.7 * (throughput ?? 0) : 0
-    let delivered = max(measured, longView, Self.largestStep * aimd.rate)
+    // Alone, a burst shows the link even when the queue was empty for a part of the moment: after one key frame, say.
+    let bursty = share.map { $0 >= Self.aloneShare } == true ? 0.95 * min(bursts.estimate ?? 0, aimd.rate) : 0
+    let delivered = max(measured, longView, bursty, Self.largestStep * aimd.rate)
     if let share { backoff = share > Self.aloneShare ? Self.backoffAlone : Self.backoffShared.full - Self.backoffShared.slope * share }
     aimd.handle(.overusing, throughput: delivered, backoff: backoff, at: now)
     capacity = delivered

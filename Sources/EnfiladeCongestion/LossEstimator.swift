@@ -114,7 +114,9 @@ package struct LossEstimator: Sendable {
       if let throughput, bestRate > current { bestRate = max(current, min(bestRate, 1.5 * throughput)) }
     }
 
-    let lower = throughput.map { min($0, current) } ?? 0
+    // At the balance all loss is within what the model calls natural: below it there is nothing to be won by yielding.
+    let balance = Self.instantBalance / max(averageLoss, Self.instantLossOffset)
+    let lower = min(max(throughput ?? 0, balance), current)
     let upper = instantUpperBound(averageLoss, maximum)
     let bounded = max(lower * (averageLoss > Self.instantLossOffset && !self.isPathClear ? 0.9 : 1), min(bestRate, upper))
     rate = min(bounded, maximum)

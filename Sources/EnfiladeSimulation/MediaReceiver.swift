@@ -19,6 +19,7 @@ struct MediaReceiver {
   private var nextSequence: Int64 = 0
   private var missing: [(sequence: Int64, asked: Double, count: Int)] = []
   private var seen: Set<Int64> = []
+  private var seenAudio: Set<Int64> = []
 
   // Frames.
   private var frames: [Int: (received: Int, total: Int, isKey: Bool)] = [:]
@@ -65,7 +66,11 @@ struct MediaReceiver {
     case .byStream: streamReports.record(packet, at: now)
     }
     var arrival = Arrival()
-    guard case .media = packet.content, !packet.isAudio else { return arrival }
+    guard case .media = packet.content else { return arrival }
+    if packet.isAudio {
+      arrival.isNew = seenAudio.insert(packet.streamNumber).inserted
+      return arrival
+    }
     arrival.isNew = seen.insert(packet.sequence).inserted
     guard arrival.isNew else { return arrival }
     if repairs {

@@ -51,7 +51,8 @@ struct ProbeTests {
           number: Int64(index), sent: Self.at(Double(index) * 10), arrivalNanoseconds: Int64(index) * 10_000_000 + 5, byteCount: size,
           probe: ProbeID(3)))
     }
-    #expect(found == 640_000)
+    // 800 kbit/s sent, 640 arrived: the link was full.
+    #expect(found == 608_000)
   }
 
   @Test("A probe never shows more than it tried")

@@ -87,7 +87,8 @@ struct BandwidthAllocatorTests {
   @Test("A small tile takes no large picture")
   func constraint() {
     let allocation = Self.allocate([Self.wish(1, .thumbnail, height: 200)], kilobits: 5000).allocations[0]
-    #expect(allocation.option == 0 && allocation.reason == .limitedByPublication)
+    #expect(allocation.option == 0 && allocation.reason == .satisfied)
+    #expect(Self.allocate([Self.wish(1, .pinned, height: 1080)], kilobits: 5000).allocations[0].reason == .limitedByPublication)
     #expect(Self.allocate([Self.wish(1, .thumbnail, height: 360)], kilobits: 5000).allocations[0].option == 1)
     #expect(Self.allocate([Self.wish(1, .thumbnail, height: 100)], kilobits: 5000).allocations[0].option == 0)
   }
