@@ -106,7 +106,7 @@ extension CongestionController {
       inherentLoss = min(0.2, inherentLoss + (share - inherentLoss) * 0.01)
     }
     loss.endReport(
-      delayBased: delay.rate, throughput: applicationLimit.since == nil ? throughput.rate() : nil,
+      delayBased: delay.sustainedRate, throughput: applicationLimit.since == nil ? throughput.rate() : nil,
       isPathClear: isClear, maximum: Double(profile.maximum.bitsPerSecond), at: now)
     updateTarget(at: now)
     if delay.wantsSounding(at: now), now >= nextSounding {
