@@ -11,7 +11,7 @@ package struct BurstCapacity: Sendable {
   /// Packets further apart than this when sent are not one burst.
   package static let sendGap = TimeDelta.milliseconds(2)
   package static let probeSendGap = TimeDelta.microseconds(500)
-  package static let minimumBurstCount = 3
+  package static let minimumBurstCount = 2
   /// Each burst takes this share of the average.
   package static let weight = 0.2
 

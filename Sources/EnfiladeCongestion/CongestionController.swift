@@ -44,7 +44,7 @@ package struct CongestionController: ~Copyable {
   var isSoundingDue = false
   var nextSounding = Instant.zero
   /// Soundings are at least this far apart.
-  package static let soundingInterval = TimeDelta.milliseconds(250)
+  package static let soundingInterval = TimeDelta.milliseconds(400)
 
   /// Between two looks at the clock while packets are under way.
   package static let updateInterval = TimeDelta.milliseconds(100)

@@ -57,6 +57,8 @@ package struct DelayController: Sendable {
   package static let growthLimit = 1.25
   /// A queue that still stands so long after we yielded is looked into.
   package static let settlingTime = TimeDelta.milliseconds(500)
+  /// How long one competes before looking whether it is still necessary.
+  package static let competingPeriod = TimeDelta.seconds(Int64(8))
   package static let competingBackoff = 0.7
 
   package private(set) var mode = Mode.steady
@@ -90,6 +92,7 @@ package struct DelayController: Sendable {
   // Competing.
   private var competingRate = 0.0
   private var competingUpdate = Instant.zero
+  private var competingSince = Instant.zero
   private var lastYield = Instant.zero
   private var lastCompeted: Instant?
 
@@ -290,8 +293,10 @@ package struct DelayController: Sendable {
       queue.standing.nanoseconds > drainPeak.nanoseconds / 2
     {
       mode = .competing
-      competingRate = max(aimd.rate, delivered ?? 0)
+      let isSameAsBefore = lastCompeted.map { now - $0 < .seconds(Int64(3)) } ?? false
+      competingRate = max(aimd.rate, delivered ?? 0, isSameAsBefore ? 0.9 * competingRate : 0)
       competingUpdate = now
+      competingSince = now
       lastYield = now
       return
     }
@@ -303,6 +308,19 @@ package struct DelayController: Sendable {
     if queue.standing < emptyQueue {
       mode = .steady
       aimd.set(competingRate, at: now)
+      return
+    }
+    if now - competingSince > Self.competingPeriod {
+      // Looks whether there is anybody left to compete with, or ever was: yields, and sees whether the queue goes.
+      let measured = throughput ?? competingRate
+      lastCompeted = now
+      mode = .draining
+      bursts.forget()
+      aimd.set(measured * Self.competingBackoff, at: now)
+      capacity = measured
+      drainFloor = Self.drainFloorShared
+      drainSince = now
+      drainPeak = .zero
       return
     }
     let roundTrip = max(report.roundTrip.seconds, 0.05)

@@ -18,12 +18,12 @@ package struct Probe: Hashable, Sendable, BitwiseCopyable {
   /// The size of padding packets.
   package var paddingByteCount = 1200
 
-  /// Packets of a sounding: small, and sent at once.
-  package static let soundingPacketCount = 4
-  package static let soundingByteCount = 300
+  /// Packets of a sounding, sent at once. A radio lets go a packet or so in each of its slots: what is smaller than two slots measures none.
+  package static let soundingPacketCount = 3
+  package static let soundingByteCount = 1100
   package static let soundingRate = 1e9
 
-  /// A few small packets back to back, whose spread on arrival tells the link's capacity.
+  /// A few packets back to back, whose spread on arrival tells the link's capacity.
   package static func sounding(_ id: ProbeID) -> Probe {
     var probe = Probe(id: id, rate: soundingRate)
     probe.minimumPacketCount = soundingPacketCount
