@@ -148,15 +148,31 @@ extension CongestionController {
     return ticks * 1_000_000_000 / 65_536
   }
 
-  /// Insertion sort: the streams' packets are sorted runs, and few.
+  /// By the order of sending. A heap sort: in place, and no order that a peer may choose makes it slow.
   private mutating func sortResults() {
-    guard results.count > 1 else { return }
-    for index in 1..<results.count {
-      var place = index
-      while place > 0, results[place - 1].number > results[place].number {
-        results.swapAt(place - 1, place)
-        place -= 1
-      }
+    let count = results.count
+    guard count > 1 else { return }
+    var root = count / 2 - 1
+    while root >= 0 {
+      siftDown(root, count)
+      root -= 1
+    }
+    var end = count - 1
+    while end > 0 {
+      results.swapAt(0, end)
+      siftDown(0, end)
+      end -= 1
+    }
+  }
+
+  private mutating func siftDown(_ start: Int, _ count: Int) {
+    var root = start
+    while 2 * root + 1 < count {
+      var child = 2 * root + 1
+      if child + 1 < count, results[child].number < results[child + 1].number { child += 1 }
+      guard results[root].number < results[child].number else { return }
+      results.swapAt(root, child)
+      root = child
     }
   }
 }
