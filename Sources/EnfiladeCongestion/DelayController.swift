@@ -10,7 +10,7 @@ package import EnfiladeWire
 
 /// The delay-based rate: trend, queue and bursts in, bits per second out.
 package struct DelayController: Sendable {
-  package enum Mode: UInt8, Hashable, Sendable {
+  package enum Mode: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyable {
     case steady
     case draining
     case competing

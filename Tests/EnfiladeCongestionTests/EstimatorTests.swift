@@ -105,7 +105,7 @@ struct EstimatorTests {
   func spread() { #expect(Self.burst(1e6, frames: 20, sendGap: 5) == nil) }
 
   @Test("Too few bursts say nothing")
-  func fewBursts() { #expect(Self.burst(1e6, frames: 3) == nil) }
+  func fewBursts() { #expect(Self.burst(1e6, frames: 2) == nil) }
 
   // MARK: Application limit
 

@@ -58,4 +58,14 @@ struct GoalTests {
       }
     }
   }
+
+  @Test(
+    "One competes where somebody fills the queue, and not alone, nor among one's own",
+    arguments: [("5.6", true), ("constant-1.0", false), ("drop", false), ("pair", false)])
+  func competing(name: String, expected: Bool) throws {
+    let scenario = try #require(Scenario.all.first { $0.name == name })
+    let result = scenario.run(seed: 1)
+    let share = result.flows.map { flow in Double(flow.samples.count { $0.mode == 2 }) / Double(flow.samples.count) }
+    #expect(expected ? share[0] > 0.3 : share.allSatisfy { $0 == 0 }, "\(share)")
+  }
 }
