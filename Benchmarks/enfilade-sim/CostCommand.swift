@@ -14,6 +14,8 @@ struct CostCommand: ParsableCommand {
   @Option(help: "Reports in each round.") var reports = 20_000
   @Option(help: "Rounds; the least is shown, and the middle.") var rounds = 7
 
+  @Flag(help: "Show where the estimate went.") var verbose = false
+
   func run() throws {
     // Packets 3 ms apart: frames of four, at about 3 Mbit/s.
     let interval: Int64 = 3_000_000
@@ -59,6 +61,8 @@ struct CostCommand: ParsableCommand {
   }
 
   private func everything(_ interval: Int64, _ written: [[UInt8]], profile: CongestionProfile = CongestionProfile()) -> Duration {
+    var profile = profile
+    profile.start = .megabitsPerSecond(4)
     var controller = CongestionController(profile: profile)
     var pacer = Pacer(target: .megabitsPerSecond(4))
     return ContinuousClock().measure {
@@ -74,18 +78,27 @@ struct CostCommand: ParsableCommand {
           if case .transportFeedback(let feedback) = packet { controller.handleFeedback(feedback, at: now) }
         }
         while controller.pollProbe() != nil {}
-        if let target = controller.pollTarget() { pacer.setTarget(target, at: now) }
+        if let target = controller.pollTarget() { pacer.setTarget(target, at: min(now, sentTime(number, interval))) }
+      }
+      if verbose {
+        print(
+          "    target \(controller.target.bitsPerSecond / 1000) kbit/s, waited \(pacer.delayedCount) of \(pacer.delayedCount + pacer.immediateCount)"
+        )
       }
     }
   }
 
+  private func sentTime(_ number: Int64, _ interval: Int64) -> Instant { Instant(nanoseconds: 1_000_000_000 + number / 4 * 4 * interval) }
+
   @inline(__always)
   private func send(_ number: Int64, _ interval: Int64, _ controller: inout CongestionController, _ pacer: inout Pacer) {
-    let now = Instant(nanoseconds: 1_000_000_000 + number / 4 * 4 * interval)
-    guard case .now(let probe) = pacer.admit(Int32(truncatingIfNeeded: number), byteCount: 1100, purpose: .video, at: now) else {
+    let now = sentTime(number, interval)
+    if case .now(let probe) = pacer.admit(Int32(truncatingIfNeeded: number), byteCount: 1100, purpose: .video, at: now) {
+      controller.handleSent(ExtendedSequenceNumber(number), byteCount: 1100, purpose: .video, probe: probe, at: now)
+    } else {
+      // Noted all the same, so that the reports find what they speak of.
+      controller.handleSent(ExtendedSequenceNumber(number), byteCount: 1100, purpose: .video, at: now)
       while pacer.poll(at: now) != nil {}
-      return
     }
-    controller.handleSent(ExtendedSequenceNumber(number), byteCount: 1100, purpose: .video, probe: probe, at: now)
   }
 }

@@ -46,7 +46,9 @@ package struct LossWindow: Sendable {
 
   /// The observation made `age` observations ago, and its weight.
   package func observation(age: Int) -> (observation: LossObservation, weight: Double) {
-    (observations[(next - 1 - age + 2 * Self.capacity) % Self.capacity], Self.weights[age])
+    let index = next - 1 - age
+    // A span, because indexing an inline array that is a part of `self` copies all of it each time.
+    return (observations.span[index < 0 ? index + Self.capacity : index], Self.weights.span[age])
   }
 
   /// The weighted share of bytes lost. With more than three observations the best and the worst are left out, unless the worst was a

@@ -62,6 +62,9 @@ package struct TrendlineEstimator: Sendable {
 
   /// Least squares over the window; `nil` when all arrived at once.
   private func slope() -> Double? {
+    // Spans: indexing an inline array that is a part of `self` copies all of it each time.
+    let times = times.span
+    let delays = delays.span
     var timeSum = 0.0
     var delaySum = 0.0
     for index in 0..<Self.windowCount {
