@@ -7,6 +7,7 @@ extension CongestionController {
   /// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
   package mutating func handleFeedback(_ feedback: borrowing TransportFeedback, at now: Instant) {
     let reference = unwrapReferenceTime(feedback.referenceTime) * TransportFeedback.referenceTick.nanoseconds
+    let tick = TransportFeedback.tick.nanoseconds
     results.removeAll(keepingCapacity: true)
     var statuses = feedback.statuses()
     var number = peekNumber(feedback.baseSequenceNumber)
@@ -16,7 +17,7 @@ extension CongestionController {
       if !status.isReceived {
         arrival = PacketResult.lost
       } else if let ticks = status.ticks {
-        arrival = reference + Int64(ticks) * TransportFeedback.tick.nanoseconds
+        arrival = reference + Int64(ticks) * tick
       } else {
         // Arrived, nobody says when: of no use to delays, and not lost.
         number += 1

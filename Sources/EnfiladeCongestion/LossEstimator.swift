@@ -91,6 +91,13 @@ package struct LossEstimator: Sendable {
   }
 
   private mutating func update(delayBased: Double, throughput: Double?, maximum: Double, at now: Instant) {
+    if state == .delayBased, !window.hasLoss {
+      // The usual case, and the answer is known: without loss every candidate is likelier the higher it is.
+      rate = delayBased
+      inherentLoss = 0.001
+      result = delayBased
+      return
+    }
     let current = rate ?? delayBased
     let averageLoss = window.averageLoss
     let isLimited = state != .delayBased

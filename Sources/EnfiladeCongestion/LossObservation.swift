@@ -44,6 +44,13 @@ package struct LossWindow: Sendable {
     count = min(count + 1, Self.capacity)
   }
 
+  /// Whether any observation has a loss.
+  package var hasLoss: Bool {
+    let observations = observations.span
+    for index in 0..<count where observations[index].lostByteCount > 0 { return true }
+    return false
+  }
+
   /// The observation made `age` observations ago, and its weight.
   package func observation(age: Int) -> (observation: LossObservation, weight: Double) {
     let index = next - 1 - age

@@ -86,7 +86,9 @@ package struct Pacer: ~Copyable {
   private var capacity: Double { max(Self.bucketFloorByteCount, target * Self.bucketLength.seconds / 8) }
   /// What fills the bucket: a multiple of the target, and more when the queue could not be sent in time.
   private var rate: Double {
-    max(factor * target, Double(queuedByteCount) * 8 / Limits.pacerQueueTime.seconds, 1000)
+    let usual = max(factor * target, 1000)
+    let queued = queuedByteCount
+    return queued > 0 ? max(usual, Double(queued) * 8 / Limits.pacerQueueTime.seconds) : usual
   }
   private var burstByteCount: Double { min(rate * Self.burstLength.seconds / 8, capacity) }
 

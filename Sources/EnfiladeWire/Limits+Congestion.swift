@@ -2,20 +2,20 @@
 
 extension Limits {
   /// Sent packets a link remembers at the start: 2 s at 2.5 Mbit/s in packets of 1200 bytes, twice.
-  package static let sentHistoryPacketCount = 1024
+  @usableFromInline package static let sentHistoryPacketCount = 1024
   /// What that may grow to while packets are under way and unanswered: 2 s at 80 Mbit/s.
-  package static let sentHistoryPacketCeiling = 16_384
+  @usableFromInline package static let sentHistoryPacketCeiling = 16_384
   /// Streams of one link whose numbers can be looked up when feedback comes by stream (RFC 8888): twice the sections of a large room.
-  package static let feedbackStreamCount = 256
+  @usableFromInline package static let feedbackStreamCount = 256
   /// Packets of one stream that such feedback can still speak of: 2 s at 2.5 Mbit/s, twice.
-  package static let feedbackStreamPacketCount = 1024
+  @usableFromInline package static let feedbackStreamPacketCount = 1024
 
   /// Packets one subscriber's pacer holds. At 1200 bytes this is 2 s of 5 Mbit/s; the time below bounds it first.
-  package static let pacerPacketCount = 1024
+  @usableFromInline package static let pacerPacketCount = 1024
   /// No packet waits longer in a pacer: the rate rises so that the queue is gone by then.
-  package static let pacerQueueTime = TimeDelta.milliseconds(250)
+  @usableFromInline package static let pacerQueueTime = TimeDelta.milliseconds(250)
   /// A video packet that has waited this long anyway, because the link stalled, is of no use to a conversation.
-  package static let pacerPacketAge = TimeDelta.milliseconds(500)
+  @usableFromInline package static let pacerPacketAge = TimeDelta.milliseconds(500)
   /// Subscriptions one allocation weighs: the sections of a room of fifty with audio and video, screens included.
-  package static let allocationSubscriptionCount = 128
+  @usableFromInline package static let allocationSubscriptionCount = 128
 }
