@@ -42,7 +42,9 @@ let ipsecMBSetting: [SwiftSetting] = hasIPsecMB ? [.define("ENFILADE_IPSEC_MB")]
 let package = Package(
   name: "enfilade",
   products: [
-    .library(name: "Enfilade", targets: ["Enfilade"])
+    .library(name: "Enfilade", targets: ["Enfilade"]),
+    .library(name: "EnfiladeSimulation", targets: ["EnfiladeSimulation"]),
+    .executable(name: "enfilade-sim", targets: ["enfilade-sim"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -96,6 +98,18 @@ let package = Package(
         "EnfiladeIO", "EnfiladeSRTP", "EnfiladeWire", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: everywhere),
 
+    // MARK: The laboratory
+    .target(
+      name: "EnfiladeSimulation", dependencies: ["EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
+      swiftSettings: pure),
+    .executableTarget(
+      name: "enfilade-sim",
+      dependencies: [
+        "EnfiladeSimulation", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks/enfilade-sim", swiftSettings: everywhere),
+
     // MARK: Tools of the test side
     .target(
       name: "EnfiladeTestSupport",
@@ -140,6 +154,10 @@ let package = Package(
     .testTarget(name: "EnfiladeRTPTests", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeCongestionTests", dependencies: ["EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeSimulationTests",
+      dependencies: ["EnfiladeSimulation", "EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
+      swiftSettings: everywhere),
     .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),

@@ -19,7 +19,7 @@ package struct RetransmissionResponder: ~Copyable {
   }
 
   // Not private: release builds of other modules refer to its metadata, which the linker would not find.
-  struct Entry: BitwiseCopyable {
+  struct Repetition: BitwiseCopyable {
     /// The outgoing number above the bits that are the place. Eight bits are enough: with 256 places they tell all 16 wire bits apart.
     var round: UInt8
     var count: UInt8
@@ -30,7 +30,7 @@ package struct RetransmissionResponder: ~Copyable {
   private let capacity: Int
   /// `capacity` as a power of two.
   private let shift: Int64
-  private var entries: UniqueArray<Entry>
+  private var entries: UniqueArray<Repetition>
   /// Bytes that may be sent again now.
   private var budgetByteCount: Int64 = Limits.retransmissionBurst.byteCount
   /// The smoothed round trip to the subscriber.
@@ -44,7 +44,7 @@ package struct RetransmissionResponder: ~Copyable {
     self.capacity = capacity
     shift = Int64(capacity.trailingZeroBitCount)
     entries = UniqueArray(minimumCapacity: capacity)
-    for _ in 0..<capacity { entries.append(Entry(round: 0, count: 0, sentAtMilliseconds: 0)) }
+    for _ in 0..<capacity { entries.append(Repetition(round: 0, count: 0, sentAtMilliseconds: 0)) }
   }
 
   /// How often `verdict` was given.
@@ -52,7 +52,7 @@ package struct RetransmissionResponder: ~Copyable {
 
   /// A packet of the stream was sent for the first time; what it cost earns its share for repair.
   package mutating func handleSent(_ outgoing: ExtendedSequenceNumber, byteCount: Int) {
-    entries[place(of: outgoing)] = Entry(round: round(of: outgoing), count: 0, sentAtMilliseconds: 0)
+    entries[place(of: outgoing)] = Repetition(round: round(of: outgoing), count: 0, sentAtMilliseconds: 0)
     budgetByteCount = min(
       Limits.retransmissionBurst.byteCount, budgetByteCount + Int64(byteCount) * Limits.retransmissionPercent / 100)
   }

@@ -39,6 +39,8 @@ let layers: [Layer] = [
 
   // Below the double line.
   Layer(
+    name: "EnfiladeSimulation", isPure: true, arrows: ["EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"]),
+  Layer(
     name: "EnfiladeEngine", isPure: true,
     arrows: [
       "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
