@@ -21,8 +21,11 @@ SERVER := $(EXAMPLE)/.build/release/enfilade-meet
 # Every Swift file of the repository, without what builds left behind.
 SWIFT_FILES = git ls-files --cached --others --exclude-standard -z '*.swift' | xargs -0 -I{} sh -c 'test -f "{}" && printf "%s\0" "{}"'
 
+BENCH := .build/release/enfilade-bench
+PROFILES := AEAD_AES_128_GCM AES_CM_128_HMAC_SHA1_80
+
 # The steps of `make test`, the quickest to fail first.
-STEPS := lint address thread fuzz portable release example browser
+STEPS := lint address thread fuzz portable release steady example browser
 
 .PHONY: help run test bench bench-peers $(STEPS) packages test-packages bench-packages server impairer format clean
 
@@ -55,7 +58,7 @@ address: ## Step: every unit test of the library, under the address sanitizer.
 
 thread: export TSAN_OPTIONS := suppressions=$(CURDIR)/Tests/tsan.supp
 thread: ## Step: what runs on several threads, under the thread sanitizer.
-	swift test --sanitize=thread --scratch-path .build-tsan --filter 'EnfiladeTests|SPSCRing'
+	swift test --sanitize=thread --scratch-path .build-tsan --filter 'EnfiladeTests|SPSCRing|RelayTests'
 
 fuzz: ## Step: every fuzz target for a few seconds.
 	Tests/Fuzz/run $(FUZZ_SECONDS)
@@ -81,11 +84,13 @@ browser: ## Step: Chromium, Firefox and aiortc against the release server; pictu
 bench-peers: bench-packages server ## Compares Enfilade with Janus and Pion under the same load; PEERS="--rounds 1" for a quick look.
 	Benchmarks/run-peers $(PEERS)
 
+steady: ## Step: forwarding allocates nothing once it runs.
+	swift build --configuration release --product enfilade-bench
+	@set -e; for profile in $(PROFILES); do $(BENCH) fanout --in-process --profile $$profile --rounds 1 --latency-load 0 --forbid-mallocs; done
+	$(BENCH) fanout --rounds 1 --latency-load 0 --forbid-mallocs
+
 lint: ## Step: the Swift files are formatted as .swift-format says.
 	$(SWIFT_FILES) | xargs -0 swift format lint --strict --parallel
-
-BENCH := .build/release/enfilade-bench
-PROFILES := AEAD_AES_128_GCM AES_CM_128_HMAC_SHA1_80
 
 bench: ## Measures the packet path in release, and prints the tables.
 	swift build --configuration release --product enfilade-bench

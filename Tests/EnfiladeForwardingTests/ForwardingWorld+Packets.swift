@@ -89,7 +89,7 @@ extension ForwardingWorld {
   mutating func checkRepair() {
     for index in 0..<subscribers.count {
       guard let newest = subscribers[index].map.newestSent else { continue }
-      let asked = newest - Int(random.next() % 300)
+      let asked = newest - Int(random.next() % UInt64(Limits.sentPacketCount))
       guard asked.rawValue >= 0, let first = subscribers[index].byOutput[asked.rawValue] else { continue }
       guard let wide = subscribers[index].map.widen(asked.wire), wide == asked, let sent = subscribers[index].map.find(wide) else {
         problems.append("\(now): \(asked.rawValue) was sent and cannot be found")
