@@ -45,8 +45,6 @@ package struct InboundStream: ~Copyable {
   package var keyframeRequest: KeyframeRequester.Request?
   package var clock: SenderReportClock
   package var feedback: FeedbackCapabilities = []
-  /// The newest packet that was offered to subscribers.
-  package var newestForwarded = ExtendedSequenceNumber(.min)
   /// Widens the original sequence numbers of retransmissions.
   package var unwrapper = SequenceUnwrapper()
 

@@ -232,7 +232,10 @@ extension ShardEngine {
     guard record.sent.flags.contains(.rewritesDependency),
       let source = packets[index].extensions.data(of: .dependencyDescriptor, in: bytes)
     else {
-      return RTPHeaderWriter.write(header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes, into: &room)
+      // A descriptor whose numbers are not rewritten would contradict those of the payload after the next switch: better none.
+      var extensions = packets[index].extensions
+      extensions.present.remove(ExtensionKinds(.dependencyDescriptor))
+      return RTPHeaderWriter.write(header, plan: outbound[stream].plan, copying: extensions, from: bytes, into: &room)
     }
     var place = InlineArray<512, UInt8>(repeating: 0)
     var span = place.mutableSpan

@@ -77,7 +77,9 @@ extension ShardEngine {
     }
     guard let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
       let current = inboundStream(generation: origin.generation, of: stream),
-      let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input)
+      let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input),
+      // The structure that it brought is known only as long as it is in force.
+      !origin.flags.contains(.bringsStructure) || entry.metadata.frame.epoch == inbound[current].encoding.reader.epoch
     else { return drops.count(.retransmissionNotInHistory) }
     guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
       return drops.count(.codecNotNegotiated)

@@ -22,8 +22,13 @@ extension ShardEngine {
     let result = inbound[stream].encoding.handlePacket(
       payload: packet.view.payload(in: bytes), extensions: packet.extensions, in: bytes, sequence: packet.sequence,
       timestamp: packet.view.timestamp, at: now)
-    guard case .success(let frame) = result else { return .frameUnreadable }
-    packet.forward.frame = frame
+    switch result {
+    case .success(let frame): packet.forward.frame = frame
+    case .failure(let failure):
+      // Without its structure a stream has no layers, and nobody who could wish for the key picture that brings it.
+      if failure == .structureUnknown { requestKeyframe(of: stream, for: .unrecoveredLoss, at: now) }
+      return .frameUnreadable
+    }
     if let data = packet.extensions.data(of: .videoLayersAllocation, in: bytes), let allocation = VideoLayersAllocation(data) {
       noteAllocation(allocation, publication: inbound[stream].publication)
     }

@@ -163,6 +163,23 @@ package final class EngineWorld {
     return stream
   }
 
+  /// Adds one video publication with an encoding for each RID, the smallest first.
+  @discardableResult
+  package func addSimulcast(_ rids: [String], to peer: ScriptedPeer) -> [PublishedStream] {
+    let first = addPublication(.video, to: peer)
+    first.rid = Array(rids[0].utf8)
+    let others = rids.dropFirst().map { rid in
+      let stream = PublishedStream(
+        kind: .video, publication: first.publication, mid: first.mid, payloadType: first.payloadType,
+        retransmissionPayloadType: first.retransmissionPayloadType, using: &random, epoch: now)
+      stream.rid = Array(rid.utf8)
+      stream.nextFrameAt = first.nextFrameAt
+      peer.published.append(stream)
+      return stream
+    }
+    return [first] + others
+  }
+
   @discardableResult
   package func addSlot(_ kind: MediaKind, to peer: ScriptedPeer) -> PeerSlot {
     let slot = PeerSlot(

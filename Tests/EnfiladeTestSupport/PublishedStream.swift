@@ -8,6 +8,8 @@ package final class PublishedStream {
   package let kind: MediaKind
   package let publication: PublicationKey
   package let mid: [UInt8]
+  /// Which encoding of its section it is, when there are several (RFC 8851).
+  package var rid: [UInt8] = []
   package var ssrc: SSRC
   package var retransmissionSSRC: SSRC
   package var payloadType: UInt8

@@ -41,6 +41,7 @@ extension ScriptedPeer {
       ssrc: stream.ssrc.rawValue,
       payload: payload, paddingByteCount: paddingByteCount)
     if stream.carriesMID { packet.extensions.append(.init(numbers.mid, stream.mid)) }
+    if !stream.rid.isEmpty { packet.extensions.append(.init(numbers.rid, stream.rid)) }
     if stream.kind == .audio, let level = stream.audioLevel { packet.extensions.append(.init(numbers.audioLevel, [level])) }
     stream.sent[packet.sequence] = packet
     // Two thousand are more than anybody asks for.
@@ -74,6 +75,8 @@ extension ScriptedPeer {
     packet.ssrc = stream.retransmissionSSRC.rawValue
     packet.sequence = stream.nextRetransmission.wire.rawValue
     packet.payload = big(UInt64(original.sequence), 2) + original.payload
+    packet.extensions.removeAll { $0.identifier == numbers.rid }
+    if !stream.rid.isEmpty { packet.extensions.append(.init(numbers.repairedRid, stream.rid)) }
     let index = stream.nextRetransmission
     stream.nextRetransmission = index + 1
     sendRTP(packet, index: index, in: world)

@@ -13,6 +13,8 @@ package struct PeerNumbers: Sendable {
   package var vp8: UInt8 = 96
   package var vp8Retransmission: UInt8? = 97
   package var mid: UInt8 = 4
+  package var rid: UInt8 = 10
+  package var repairedRid: UInt8 = 11
   package var audioLevel: UInt8 = 1
   package var transportSequenceNumber: UInt8? = 3
   package var videoFeedback: FeedbackCapabilities = [.nack, .pictureLossIndication, .fullIntraRequest, .transportWide]
@@ -42,6 +44,10 @@ package struct PeerNumbers: Sendable {
     var map = ExtensionMap()
     map[.mid] = mid
     if kind == .audio { map[.audioLevel] = audioLevel }
+    if kind == .video {
+      map[.rid] = rid
+      map[.repairedRid] = repairedRid
+    }
     map[.transportSequenceNumber] = transportSequenceNumber
     return map
   }
@@ -134,10 +140,14 @@ package final class ScriptedPeer {
 
   package var media: MediaConfiguration {
     MediaConfiguration(
-      receive: published.map { stream in
-        ReceiveSection(
+      receive: published.enumerated().filter { index, stream in
+        // Encodings of one section follow one another; the first stands for all.
+        index == 0 || published[index - 1].publication != stream.publication
+      }.map { _, stream in
+        let rids = published.filter { $0.publication == stream.publication && !$0.rid.isEmpty }.map(\.rid)
+        return ReceiveSection(
           publication: stream.publication, mid: stream.mid, kind: stream.kind, formats: numbers.formats(stream.kind),
-          extensions: numbers.extensions(stream.kind))
+          extensions: numbers.extensions(stream.kind), encodingCount: max(1, rids.count), rids: rids)
       },
       send: slots.map { slot in
         SendSection(
