@@ -19,8 +19,8 @@ struct RelayPort: ~Copyable {
   private var returned: SPSCRing<PacketHandle>.Consumer
   /// Words that found the lane full, in order. Each stands for a change of some stream or publication, of which there are boundedly many.
   private var backlog = Deque<RelayMessage>()
-  /// How many holders each of the peer's slots has here.
-  private var holders: UniqueArray<UInt8>
+  /// How many holders each of the peer's slots has here: the history, and the turn once for everybody who asks for it again.
+  private var holders: UniqueArray<UInt16>
   /// Which of our streams mirrors the peer's stream at that place, or −1.
   private var mirrors = UniqueArray<Int32>()
   private var hasStaged = false

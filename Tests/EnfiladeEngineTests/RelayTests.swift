@@ -72,6 +72,27 @@ struct RelayTests {
     Self.expectAllHome(world)
   }
 
+  @Test("Hundreds who ask for one lent packet at once are all answered")
+  func manyAsk() {
+    let world = EngineWorld(seed: 111, shards: 2, linkCapacity: 1024)
+    let publisher = world.addPeer("publisher", publishes: [.video])
+    let subscribers = (0..<600).map { world.addPeer("\($0)", receives: [.video]) }
+    world.connect()
+    for subscriber in subscribers { world.subscribe(subscriber, to: publisher, .video) }
+    world.run(for: .milliseconds(700))
+    let asking = subscribers.filter { world.shard(of: $0) == 1 }
+    #expect(asking.count == 300)
+    var wanted: [LinkID: [UInt8]] = [:]
+    for peer in asking {
+      let packet = peer.packets(on: peer.slot(.video)).last!
+      wanted[peer.link] = packet.payload
+      peer.sendNACK([packet.rtp.sequence], of: peer.slot(.video), in: world)
+    }
+    world.run(for: .milliseconds(60))
+    #expect(asking.allSatisfy { $0.retransmissions(on: $0.slot(.video)).last?.payload == wanted[$0.link] })
+    Self.expectAllHome(world)
+  }
+
   @Test("Loss before the publisher's shard is repaired for all of them")
   func lossAtHome() {
     let (world, publisher, subscribers) = Self.room(seed: 102, kinds: [.video])
