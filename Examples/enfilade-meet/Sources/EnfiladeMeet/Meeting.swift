@@ -220,6 +220,8 @@ actor Meeting {
       let wanted = WantedReceivers(audio: audio, video: video)
       members[index].receiversWanted = wanted
       write(.receiversWanted(wanted, to: subscriber))
+    case .encodingsWanted:
+      break  // Nobody told the clients to send several; one that does by itself may go on.
     case .connectionChanged(let id, let state):
       guard let index = index(of: id) else { return }
       members[index].connection = state
