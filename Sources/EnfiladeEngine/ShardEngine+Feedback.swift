@@ -46,7 +46,7 @@ extension ShardEngine {
     inbound[stream].encoding.timelineOffset = publications[publication].timeline?.handleSenderReport(
       ntp: info.ntp, timestamp: info.rtpTimestamp)
     links[link].publisherClock.handleSenderReport(ntp: info.ntp, local: configuration.wallClock.ntp(at: now), at: now)
-    describe(stream)
+    refreshClock(of: stream)
   }
 
   private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {

@@ -14,7 +14,8 @@ extension ShardEngine {
     guard packet.view.payloadByteCount > 0, packet.format != .telephoneEvent else { return nil }
     let stream = Int(packet.inbound)
     if inbound[stream].encoding.codec != packet.format.codec {
-      // Another codec is another stream to whoever decodes it, under the same source.
+      // Another codec is another stream to whoever decodes it, under the same source. What came before it is decided as what it was.
+      forwardPending(at: now)
       endForwarding(of: stream, at: now)
       inbound[stream].encoding = Encoding(
         serial: takeSerial(), index: inbound[stream].encoding.index, codec: packet.format.codec)

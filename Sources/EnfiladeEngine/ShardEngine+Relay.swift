@@ -53,6 +53,17 @@ extension ShardEngine {
     }
   }
 
+  /// Tells the outposts that follow that a stream's clock has moved. A lane that is behind is spared: the next report says the same, and
+  /// reports come as often as the publisher likes.
+  mutating func refreshClock(of stream: Int) {
+    let publication = inbound[stream].publication
+    guard isCurrent(Int32(stream), of: publication) else { return }
+    for position in 0..<publications[publication].outposts.count {
+      let port = Int(publications[publication].outposts[position].port)
+      if !slab.ports[port].isBehind { describe(stream, to: port) }
+    }
+  }
+
   /// Tells every outpost of a publication what there is to know about its current stream.
   mutating func describe(_ stream: Int) {
     let publication = inbound[stream].publication

@@ -13,8 +13,8 @@ package struct PeerNumbers: Sendable {
   package var vp8: UInt8 = 96
   package var vp8Retransmission: UInt8? = 97
   package var mid: UInt8 = 4
-  package var rid: UInt8 = 10
-  package var repairedRid: UInt8 = 11
+  package var rid: UInt8 = 13
+  package var repairedRid: UInt8 = 14
   package var audioLevel: UInt8 = 1
   package var transportSequenceNumber: UInt8? = 3
   package var videoFeedback: FeedbackCapabilities = [.nack, .pictureLossIndication, .fullIntraRequest, .transportWide]
