@@ -316,7 +316,8 @@ struct CallTests {
       }
     }
     let snapshots = await engine.snapshots()
-    #expect(snapshots.map(\.census.links) == (shards == 1 ? [4] : [2, 2]))
+    #expect(snapshots.count == shards)
+    #expect(snapshots.map(\.census.links).reduce(0, +) == 4)
     await engine.shutdown()
   }
 }
