@@ -220,6 +220,9 @@ actor Meeting {
       let wanted = WantedReceivers(audio: audio, video: video)
       members[index].receiversWanted = wanted
       write(.receiversWanted(wanted, to: subscriber))
+    case .activeSpeaker, .publicationChanged, .roleChanged, .knocked, .knockEnded, .lockChanged, .configurationChanged, .recordingChanged,
+      .closed:
+      break  // This server's rooms are open to everybody.
     case .encodingsWanted:
       break  // Nobody told the clients to send several; one that does by itself may go on.
     case .connectionChanged(let id, let state):
