@@ -59,7 +59,7 @@ package struct Link: ~Copyable {
   package var roundTripTime = Limits.assumedRoundTripTime
   package var nextReport = Instant.distantFuture
 
-  package init(id: LinkID, localSSRC: SSRC, ice: ICELiteAgent, handshake: any Handshake, at now: Instant) {
+  package init(id: LinkID, localSSRC: SSRC, ice: consuming ICELiteAgent, handshake: any Handshake, at now: Instant) {
     self.id = id
     self.localSSRC = localSSRC
     self.ice = ice
