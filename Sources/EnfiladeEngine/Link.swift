@@ -39,6 +39,8 @@ package struct Link: ~Copyable {
   package let localSSRC: SSRC
   package var ice: ICELiteAgent
   package let handshake: any Handshake
+  /// What the handshake wants of time, as it last said: timers look at it without counting references.
+  package var handshakeDeadline = Instant.distantFuture
   package var state = LinkState.connecting
   /// When the peer last sent something that it alone can send: a check.
   package var lastHeard: Instant
