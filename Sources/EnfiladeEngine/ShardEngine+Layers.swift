@@ -154,7 +154,7 @@ extension ShardEngine {
     guard publications[publication].home < 0 else {
       guard publications[publication].toldDemand != local else { return }
       publications[publication].toldDemand = local
-      slab.ports[Int(publications[publication].home)].say(.demand(key, encodings: local))
+      slab.say(.demand(key, encodings: local), to: Int(publications[publication].home))
       return
     }
     guard publications[publication].encodingCount > 1 else { return }
