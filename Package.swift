@@ -73,7 +73,8 @@ let package = Package(
     .target(
       name: "EnfiladeEngine",
       dependencies: [
-        "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
+        "CEnfiladeShims", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN",
+        "EnfiladeWire",
         .product(name: "DequeModule", package: "swift-collections"),
       ], swiftSettings: pure),
 

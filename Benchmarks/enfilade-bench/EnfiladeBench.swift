@@ -6,8 +6,10 @@ import Dispatch
 struct EnfiladeBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enfilade-bench",
-    abstract: "Measures the packet path: forwarding against its floor, protection, cost against load, and the peers.",
-    subcommands: [FanOutCommand.self, ProtectCommand.self, ScaleCommand.self, PeersCommand.self])
+    abstract: "Measures the packet path: forwarding against its floor, protection, cost against load, shards, waiting, and the peers.",
+    subcommands: [
+      FanOutCommand.self, ProtectCommand.self, ScaleCommand.self, ShardsCommand.self, WindowCommand.self, PeersCommand.self,
+    ])
 }
 
 /// Runs a command on the main thread, and starts tasks only for one that is asynchronous: valgrind does not survive an asynchronous main.

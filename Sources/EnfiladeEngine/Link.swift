@@ -39,6 +39,8 @@ package struct Link: ~Copyable {
   package let localSSRC: SSRC
   package var ice: ICELiteAgent
   package let handshake: any Handshake
+  /// What the handshake wants of time, as it last said: timers look at it without counting references.
+  package var handshakeDeadline = Instant.distantFuture
   package var state = LinkState.connecting
   /// When the peer last sent something that it alone can send: a check.
   package var lastHeard: Instant
@@ -59,7 +61,7 @@ package struct Link: ~Copyable {
   package var roundTripTime = Limits.assumedRoundTripTime
   package var nextReport = Instant.distantFuture
 
-  package init(id: LinkID, localSSRC: SSRC, ice: ICELiteAgent, handshake: any Handshake, at now: Instant) {
+  package init(id: LinkID, localSSRC: SSRC, ice: consuming ICELiteAgent, handshake: any Handshake, at now: Instant) {
     self.id = id
     self.localSSRC = localSSRC
     self.ice = ice

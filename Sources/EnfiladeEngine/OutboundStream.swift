@@ -32,6 +32,9 @@ package struct OutboundStream: ~Copyable {
   /// The next sequence number of the retransmission stream (RFC 4588 §4).
   package var nextRetransmission: ExtendedSequenceNumber
 
+  /// Where what writing asks for begins: behind what deciding asks for.
+  static let writtenOffset = MemoryLayout<PayloadTypeTable>.stride + MemoryLayout<Forwarder>.stride
+
   package init(
     section: SendSection, link: Int, firstSequence: UInt16, firstTimestamp: UInt32, firstRetransmission: UInt16
   ) {

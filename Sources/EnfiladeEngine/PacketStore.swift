@@ -30,6 +30,12 @@ struct PacketStore: ~Copyable {
     }
   }
 
+  /// Tells the shard at the end of a lane something, now or as soon as there is room on it.
+  mutating func say(_ message: RelayMessage, to port: Int) {
+    guard let unsaid = ports[port].say(message), unsaid.kind == .stream else { return }
+    own.release(unsaid.handle)
+  }
+
   // MARK: Any slot
 
   @inline(__always)

@@ -32,8 +32,12 @@ package struct PublicationState: ~Copyable {
   package var timeline: EncodingTimeline?
   /// When subscribers choose their layers again at the latest.
   package var nextChoice = Instant.zero
+  /// What each encoding was when it was last sent, for when somebody wants it who does not find it.
+  package var known = InlineArray<4, LayerCatalog.Dormant>(repeating: LayerCatalog.Dormant())
   /// Which encodings anybody watches.
   package var demand = EncodingDemand()
+  /// Which of them the subscribers of this shard want.
+  package var localDemand: UInt8 = 0
   /// For a mirror: what home was last told of the demand here.
   package var toldDemand: UInt8?
   /// Outgoing streams bound to it.
@@ -50,6 +54,14 @@ package struct PublicationState: ~Copyable {
     self.kind = kind
     self.encodingCount = encodingCount
     self.home = home
+  }
+
+  /// The encodings its section was negotiated with, one bit each.
+  ///
+  /// - Parameter mask: from whoever does not know how many there are; what lies above them means the largest.
+  package func encodings(in mask: UInt8) -> UInt8 {
+    let all = UInt8(truncatingIfNeeded: 1 << encodingCount - 1)
+    return mask & ~all == 0 ? mask : mask & all | 1 << UInt8(encodingCount - 1)
   }
 
   /// Whether any encoding has begun.

@@ -66,6 +66,19 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     RelayMessage(.demand, subject: publication.rawValue, detail: encodings)
   }
 
+  /// Whether this word makes an earlier one needless that was not said yet: it is about the same matter, and who hears the later alone
+  /// comes to the same.
+  func supersedes(_ earlier: RelayMessage) -> Bool {
+    switch (kind, earlier.kind) {
+    // What stood at a place ends by itself when something else is described there.
+    case (.stream, .stream), (.stream, .streamEnded), (.streamEnded, .stream), (.streamEnded, .streamEnded): stream == earlier.stream
+    case (.subscribe, .unsubscribe), (.unsubscribe, .subscribe): subject == earlier.subject
+    case (.keyframeWanted, .keyframeWanted): subject == earlier.subject && stream == earlier.stream
+    case (.packet, _): false
+    default: kind == earlier.kind && subject == earlier.subject
+    }
+  }
+
   /// The lent slot.
   var handle: PacketHandle { unsafe unsafeBitCast(subject, to: PacketHandle.self) }
   var publication: PublicationKey { PublicationKey(subject) }

@@ -17,7 +17,8 @@ struct RelayPort: ~Copyable {
   private var inbox: SPSCRing<RelayMessage>.Consumer
   private var homeward: SPSCRing<PacketHandle>.Producer
   private var returned: SPSCRing<PacketHandle>.Consumer
-  /// Words that found the lane full, in order. Each stands for a change of some stream or publication, of which there are boundedly many.
+  /// Words that found the lane full, in order. A later word about the same matter takes the place of an earlier one, so there are never more
+  /// than matters: one for each stream, and a few for each publication.
   private var backlog = Deque<RelayMessage>()
   /// How many holders each of the peer's slots has here: the history, and the turn once for everybody who asks for it again.
   private var holders: UniqueArray<UInt16>
@@ -52,9 +53,13 @@ struct RelayPort: ~Copyable {
   }
 
   /// Puts a word on the lane, now or as soon as there is room.
-  mutating func say(_ message: RelayMessage) {
-    guard !stage(message) else { return }
+  ///
+  /// - Returns: the waiting word that this one supersedes and that will not be said; who said it has its slot back.
+  mutating func say(_ message: RelayMessage) -> RelayMessage? {
+    guard !stage(message) else { return nil }
+    let superseded = backlog.firstIndex { message.supersedes($0) }.map { backlog.remove(at: $0) }
     backlog.append(message)
+    return superseded
   }
 
   /// Shows the peer everything that was staged.
@@ -73,6 +78,8 @@ struct RelayPort: ~Copyable {
     wantsWaking = true
   }
 
+  /// How many words wait for room on the lane.
+  var backlogCount: Int { backlog.count }
   /// Words wait for room on the lane.
   var isBehind: Bool { !backlog.isEmpty }
 

@@ -82,6 +82,7 @@ extension ShardEngine {
         events.append(.refused(.protectorRefused(links[link].id, error)))
       }
     }
+    links[link].handshakeDeadline = links[link].handshake.nextDeadline ?? .distantFuture
     updateState(link)
   }
 

@@ -37,11 +37,21 @@ extension ShardEngine {
       }
       while nextDirtyLink < dirtyLinks.count, egress.hasRoom {
         let link = Int(dirtyLinks[nextDirtyLink])
+        fetchLinkAhead(of: nextDirtyLink)
         if link < 0 || writeLink(link, at: now) { nextDirtyLink += 1 }
       }
       flushEgress(into: &batch)
     }
     return batch.count
+  }
+
+  /// Begins to bring in what writing the next links asks for.
+  @inline(__always)
+  private func fetchLinkAhead(of position: Int) {
+    if position + 3 < dirtyLinks.count { links.prefetch(Int(dirtyLinks[position + 3]), byteCount: 384) }
+    guard position + 1 < dirtyLinks.count, links.contains(Int(dirtyLinks[position + 1])) else { return }
+    let first = links[Int(dirtyLinks[position + 1])].firstRecord
+    if first >= 0 { outbound.prefetch(Int(records[Int(first)].stream), from: OutboundStream.writtenOffset, byteCount: 192) }
   }
 
   /// Lets go of the packets of this turn; those in a history stay.

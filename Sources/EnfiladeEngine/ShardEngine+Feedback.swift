@@ -58,6 +58,13 @@ extension ShardEngine {
 
   private mutating func handleGoodbye(_ ssrc: SSRC, link: Int) {
     guard let source = links[link].source(ssrc), !source.isRetransmission else { return }
+    let publication = inbound[Int(source.inbound)].publication
+    // A publisher that pauses an encoding as it was told says goodbye as well, and comes back under the same source without naming it again.
+    if publications[publication].encodingCount > 1,
+      publications[publication].demand.wanted >> inbound[Int(source.inbound)].encoding.index & 1 == 0
+    {
+      return
+    }
     endInbound(Int(source.inbound))
   }
 

@@ -42,8 +42,21 @@ extension ShardEngine {
     guard !publications[publication].isMuted else { return drops.count(.publicationMuted, by: UInt64(run.count)) }
     var position = 0
     while position < publications[publication].subscribers.count {
+      fetchAhead(of: position, in: publication)
       forward(run, of: stream, to: Int(publications[publication].subscribers[position]), at: now)
       position += 1
+    }
+  }
+
+  /// Begins to bring in what the next subscribers' turn asks for, so that it is here by then: among hundreds of them it never is by itself.
+  @inline(__always)
+  private func fetchAhead(of position: Int, in publication: Int) {
+    let count = publications[publication].subscribers.count
+    if position + 2 < count { outbound.prefetch(Int(publications[publication].subscribers[position + 2]), byteCount: 2048) }
+    if position + 1 < count {
+      let next = Int(publications[publication].subscribers[position + 1])
+      outbound[next].map.prefetchNext()
+      links.prefetch(outbound[next].link, byteCount: 64)
     }
   }
 

@@ -74,6 +74,8 @@ extension ShardEngine {
     guard publication >= 0 else { return }
     gatherLayers(of: publication, at: now)
     choose(for: stream, asking: true, at: now)
+    // Whoever wants what is not sent cannot wait for a packet to bring the next choice.
+    noteDemand(publications[publication].localDemand | outbound[stream].forwarder.demandedEncodings, of: publication, at: now)
   }
 
   private mutating func gatherLayers(of publication: Int, at now: Instant) {
@@ -82,6 +84,34 @@ extension ShardEngine {
       let stream = Int(publications[publication].encodings[index])
       if stream >= 0 { Self.add(stream, of: inbound, to: &catalog, at: now) }
     }
+    noteDormant(of: publication)
+  }
+
+  /// Completes the catalog by what is not sent now, and keeps what is known of what is.
+  private mutating func noteDormant(of publication: Int) {
+    // A mirror does not know how many there are; home does.
+    let encodingCount = publications[publication].home < 0 ? publications[publication].encodingCount : Limits.encodingCount
+    guard encodingCount > 1, publications[publication].kind == .video else { return }
+    var live: UInt8 = 0
+    for place in 0..<catalog.count {
+      let candidate = catalog[place]
+      let encoding = Int(candidate.encoding)
+      if live >> candidate.encoding & 1 == 0 {
+        live |= 1 << candidate.encoding
+        publications[publication].known[encoding] = LayerCatalog.Dormant()
+        publications[publication].known[encoding].encoding = candidate.encoding
+        publications[publication].known[encoding].bitrate = candidate.layer.bitrate
+      }
+      publications[publication].known[encoding].pixelCount = max(
+        publications[publication].known[encoding].pixelCount, candidate.layer.pixelCount)
+      publications[publication].known[encoding].bitrate = min(
+        publications[publication].known[encoding].bitrate, candidate.layer.bitrate)
+    }
+    for index in 0..<encodingCount where live >> UInt8(index) & 1 == 0 {
+      publications[publication].known[index].encoding = UInt8(index)
+      catalog.addDormant(publications[publication].known[index])
+    }
+    catalog.placeDormant()
   }
 
   private static func add(_ stream: Int, of inbound: borrowing Pool<InboundStream>, to catalog: inout LayerCatalog, at now: Instant) {
@@ -119,17 +149,18 @@ extension ShardEngine {
   /// Tells the application, or the publication's home, when other encodings are watched than before.
   private mutating func noteDemand(_ local: UInt8, of publication: Int, at now: Instant) {
     guard publications[publication].kind == .video else { return }
+    publications[publication].localDemand = local
     let key = publications[publication].key
     guard publications[publication].home < 0 else {
       guard publications[publication].toldDemand != local else { return }
       publications[publication].toldDemand = local
-      slab.ports[Int(publications[publication].home)].say(.demand(key, encodings: local))
+      slab.say(.demand(key, encodings: local), to: Int(publications[publication].home))
       return
     }
     guard publications[publication].encodingCount > 1 else { return }
-    var demanded = local
+    var demanded = publications[publication].encodings(in: local)
     for position in 0..<publications[publication].outposts.count {
-      demanded |= publications[publication].outposts[position].demandedEncodings
+      demanded |= publications[publication].encodings(in: publications[publication].outposts[position].demandedEncodings)
     }
     if let wanted = publications[publication].demand.update(demanded, at: now) { events.append(.encodingsWanted(key, wanted)) }
   }

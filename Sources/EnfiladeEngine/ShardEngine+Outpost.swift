@@ -141,8 +141,9 @@ extension ShardEngine {
   mutating func askHomeForKeyframe(of stream: Int, for reason: KeyframeRequester.Reason, at now: Instant) {
     guard let mirrored = inbound[stream].mirrored, now >= mirrored.nextAsking else { return }
     inbound[stream].mirrored?.nextAsking = now + Self.keyframeWantedInterval
-    slab.ports[mirrored.port].say(
-      .keyframeWanted(publications[inbound[stream].publication].key, encoding: Int(inbound[stream].encoding.index), for: reason))
+    slab.say(
+      .keyframeWanted(publications[inbound[stream].publication].key, encoding: Int(inbound[stream].encoding.index), for: reason),
+      to: mirrored.port)
     publishLanes()
   }
 
@@ -160,14 +161,14 @@ extension ShardEngine {
     let port = slab.port(of: key.shard)
     guard let publication = publications.insert(PublicationState(key: key, link: -1, kind: kind, home: Int32(port))) else { return nil }
     publicationIndices[key] = publication
-    slab.ports[port].say(.about(key, .subscribe))
+    slab.say(.about(key, .subscribe), to: port)
     return publication
   }
 
   /// Forgets a mirror that nobody here looks at any more.
   mutating func forgetMirrorIfUnused(_ publication: Int) {
     guard publications[publication].home >= 0, publications[publication].subscribers.isEmpty else { return }
-    slab.ports[Int(publications[publication].home)].say(.about(publications[publication].key, .unsubscribe))
+    slab.say(.about(publications[publication].key, .unsubscribe), to: Int(publications[publication].home))
     removePublication(publication)
   }
 }

@@ -36,6 +36,13 @@ extension ShardEngine {
     for port in 0..<slab.ports.count { slab.ports[port].publish() }
   }
 
+  /// How many words wait for room on the lanes.
+  package var laneBacklogCount: Int {
+    var count = 0
+    for port in 0..<slab.ports.count { count += slab.ports[port].backlogCount }
+    return count
+  }
+
   // MARK: To the outposts
 
   /// Lends a packet of this turn to every shard that has subscribers of its publication.
@@ -84,13 +91,13 @@ extension ShardEngine {
       clock: inbound[stream].clock, publisherClock: publisherClock(of: stream))
     // Sound: leased just now; the peer reads it after the message is published.
     unsafe slab.place(of: handle)!.initializeMemory(as: RelayedStream.self, to: description)
-    slab.ports[port].say(.stream(handle, stream: Int32(stream)))
+    slab.say(.stream(handle, stream: Int32(stream)), to: port)
   }
 
   /// Tells every outpost of a publication something about it.
   mutating func tellOutposts(of publication: Int, _ message: RelayMessage) {
     for position in 0..<publications[publication].outposts.count {
-      slab.ports[Int(publications[publication].outposts[position].port)].say(message)
+      slab.say(message, to: Int(publications[publication].outposts[position].port))
     }
   }
 
@@ -98,7 +105,7 @@ extension ShardEngine {
 
   mutating func handleSubscribe(_ key: PublicationKey, port: Int) {
     guard let publication = publicationIndices[key], publications[publication].home < 0 else {
-      return slab.ports[port].say(.about(key, .publicationEnded))
+      return slab.say(.about(key, .publicationEnded), to: port)
     }
     publications[publication].addOutpost(port)
     for encoding in 0..<Limits.encodingCount where publications[publication].encodings[encoding] >= 0 {

@@ -25,7 +25,7 @@ extension ShardEngine {
         let actions = links[link].ice.handleTimeout(at: now)
         carryOut(actions, link: link, at: now)
       }
-      if let deadline = links[link].handshake.nextDeadline, deadline <= now {
+      if links[link].handshakeDeadline <= now {
         links[link].handshake.handleTimeout(at: now)
         drainHandshake(link, at: now)
       }
@@ -38,7 +38,7 @@ extension ShardEngine {
   /// The earliest deadline of a link, with its reason.
   package func deadline(of link: Int) -> (at: Instant, reason: DeadlineReason) {
     var next = (at: links[link].ice.nextDeadline, reason: DeadlineReason.connectivity)
-    if let deadline = links[link].handshake.nextDeadline, deadline < next.at { next = (deadline, .handshake) }
+    if links[link].handshakeDeadline < next.at { next = (links[link].handshakeDeadline, .handshake) }
     guard canSend(to: link) else { return next }
     let media = mediaDeadline(of: link)
     return media.at < next.at ? media : next

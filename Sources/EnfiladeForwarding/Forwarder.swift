@@ -23,6 +23,8 @@ package struct Forwarder: Sendable {
   /// The one before: its last packets may still be on their way.
   var previous = Passage()
   var acceptableEncodings: UInt8 = .max
+  /// What is missed of what its sender does not send, one bit each.
+  var missedEncodings: UInt8 = 0
   /// What added to the publication's common time gives ours; unknown until the source's place in it is known.
   var timelineBase: UInt32?
   var timestampRefusals = 0
@@ -53,7 +55,7 @@ package struct Forwarder: Sendable {
   package var point: OperatingPoint? { serial == 0 ? nil : current.points.current }
   /// Which encodings this subscriber needs its publisher to send, one bit each.
   package var demandedEncodings: UInt8 {
-    var mask: UInt8 = 0
+    var mask = missedEncodings
     if let wanted { mask |= 1 << wanted.encoding }
     if serial != 0, wanted != nil { mask |= 1 << encoding }
     return mask
@@ -73,6 +75,7 @@ package struct Forwarder: Sendable {
     // An encoding that fell silent for a moment goes on where it was; only a wish to stop ends a stretch.
     if choice.candidate == nil, choice.reason != .senderStopped { stop(choice.reason, at: now) }
     acceptableEncodings = choice.acceptableEncodings
+    missedEncodings = choice.missedEncodings
     let isSame =
       wanted?.serial == choice.candidate?.serial && wanted?.layer.spatialID == choice.candidate?.layer.spatialID
       && wanted?.layer.temporalID == choice.candidate?.layer.temporalID
@@ -99,6 +102,7 @@ package struct Forwarder: Sendable {
     wish = nil
     timelineBase = nil
     acceptableEncodings = .max
+    missedEncodings = 0
     selector = LayerSelector(target: selector.target)
   }
 

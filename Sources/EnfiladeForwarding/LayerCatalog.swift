@@ -19,8 +19,21 @@ package struct LayerCatalog: Sendable {
   /// Four encodings of nine layers, as in L3T3, are more than any browser sends at once.
   package static let capacity = 48
 
+  /// An encoding that is not sent now: what it was when it was last sent, as far as anybody knows.
+  package struct Dormant: Hashable, Sendable, BitwiseCopyable {
+    package var encoding: UInt8 = 0
+    /// Pixels of its largest picture; zero where nobody knows, until ``LayerCatalog/placeDormant()`` guesses.
+    package var pixelCount = 0
+    /// Of its cheapest layer; zero where nobody knows.
+    package var bitrate = Bitrate.zero
+
+    package init() {}
+  }
+
   private var candidates = InlineArray<48, Candidate>(repeating: Candidate())
   package private(set) var count = 0
+  private var sleepers = InlineArray<4, Dormant>(repeating: Dormant())
+  package private(set) var dormantCount = 0
 
   package init() {}
 
@@ -29,7 +42,47 @@ package struct LayerCatalog: Sendable {
     return candidates[index]
   }
 
-  package mutating func removeAll() { count = 0 }
+  /// One of the encodings that could be asked for, below ``dormantCount``.
+  package func dormant(_ index: Int) -> Dormant {
+    precondition(index >= 0 && index < dormantCount, "no such encoding")
+    return sleepers[index]
+  }
+
+  package mutating func removeAll() {
+    count = 0
+    dormantCount = 0
+  }
+
+  /// Takes in an encoding that is not sent now.
+  package mutating func addDormant(_ dormant: Dormant) {
+    guard dormantCount < Limits.encodingCount else { return }
+    sleepers[dormantCount] = dormant
+    dormantCount += 1
+  }
+
+  /// Guesses the size of sleepers that were never seen: each encoding is four times the one below. To be called when all are in.
+  package mutating func placeDormant() {
+    for place in 0..<dormantCount where sleepers[place].pixelCount == 0 {
+      sleepers[place].pixelCount = guess(of: Int(sleepers[place].encoding))
+    }
+  }
+
+  private func guess(of encoding: Int) -> Int {
+    var nearest: (encoding: Int, pixelCount: Int)?
+    func consider(_ other: Int, _ pixelCount: Int) {
+      guard pixelCount > 0, nearest.map({ abs(other - encoding) < abs($0.encoding - encoding) }) ?? true else { return }
+      nearest = (other, pixelCount)
+    }
+    // The largest picture of an encoding stands for it, and candidates stand in rising order.
+    for index in (0..<count).reversed() { consider(Int(candidates[index].encoding), candidates[index].layer.pixelCount) }
+    for index in 0..<dormantCount { consider(Int(sleepers[index].encoding), sleepers[index].pixelCount) }
+    guard let nearest else { return Self.unknownPixelCount(of: encoding) }
+    let steps = 2 * (encoding - nearest.encoding)
+    return steps >= 0 ? nearest.pixelCount << steps : nearest.pixelCount >> -steps
+  }
+
+  /// Nobody told a size: encodings and spatial layers stand in rising order, each four times the one below.
+  private static func unknownPixelCount(of rank: Int) -> Int { 320 * 180 << (2 * min(4, rank)) }
 
   /// Takes in the layers of one encoding that are sent now.
   package mutating func add(_ encoding: borrowing Encoding, at now: Instant) {
@@ -40,9 +93,8 @@ package struct LayerCatalog: Sendable {
       candidate.serial = encoding.serial
       candidate.layer = encoding.layers[index]
       candidate.pixelCount = candidate.layer.pixelCount
-      // Nobody told a size: encodings and spatial layers stand in rising order, each four times the one below.
       if candidate.pixelCount == 0 {
-        candidate.pixelCount = 320 * 180 << (2 * min(4, Int(encoding.index) + Int(candidate.layer.spatialID)))
+        candidate.pixelCount = Self.unknownPixelCount(of: Int(encoding.index) + Int(candidate.layer.spatialID))
       }
       insert(candidate)
     }

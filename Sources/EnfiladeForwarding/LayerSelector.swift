@@ -23,6 +23,16 @@ package enum LayerReason: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyab
   case brokenReference
 }
 
+extension LayerSelector.Choice {
+  /// Whether something larger is missed.
+  fileprivate func missesMore(than candidate: LayerCatalog.Candidate, in catalog: borrowing LayerCatalog) -> Bool {
+    for index in 0..<catalog.dormantCount where missedEncodings >> catalog.dormant(index).encoding & 1 != 0 {
+      if catalog.dormant(index).pixelCount > candidate.pixelCount { return true }
+    }
+    return false
+  }
+}
+
 /// The policy of one subscription: down at once, up when it lasts, frames before pixels.
 package struct LayerSelector: Sendable {
   /// What was chosen, or `nil` for nothing at all.
@@ -31,6 +41,8 @@ package struct LayerSelector: Sendable {
     package var reason: LayerReason
     /// Encodings that are small enough and affordable, one bit each: good to begin with while the chosen one's key frame is awaited.
     package var acceptableEncodings: UInt8
+    /// Encodings that are not sent now, of which one would be chosen if it were; one bit each.
+    package var missedEncodings: UInt8 = 0
   }
 
   package var target: LayerTarget {
@@ -56,7 +68,11 @@ package struct LayerSelector: Sendable {
   package mutating func choose(from catalog: borrowing LayerCatalog, at now: Instant) -> Choice {
     if target.isPaused { return none(.paused) }
     if !isCodecAccepted { return none(.codec) }
-    guard catalog.count > 0 else { return none(.senderStopped) }
+    guard catalog.count > 0 else {
+      var choice = none(.senderStopped)
+      choice.missedEncodings = missed(in: catalog, chosen: nil)
+      return choice
+    }
 
     let wished = best(in: catalog, budget: .bitsPerSecond(.max))
     var affordable = best(in: catalog, budget: target.budget)
@@ -84,10 +100,42 @@ package struct LayerSelector: Sendable {
     if reason != .patience { affordableSince = nil }
     isImmediate = false
     chosen = catalog[affordable]
-    return Choice(candidate: chosen, reason: reason, acceptableEncodings: acceptable)
+    var choice = Choice(candidate: chosen, reason: reason, acceptableEncodings: acceptable)
+    choice.missedEncodings = missed(in: catalog, chosen: chosen)
+    // What there is already costs more than may be sent; nothing larger would be if it came.
+    if affordable < wished, choice.missesMore(than: catalog[affordable], in: catalog) { choice.missedEncodings = 0 }
+    return choice
   }
 
   // MARK: -
+
+  /// The encodings that are asked for though they are not sent: the largest that is wished and was affordable when last seen, or the smallest
+  /// where everything is larger than wished; and those below it, because a publisher's own estimate grows from one to the next, and does not
+  /// reach the largest from nothing.
+  private func missed(in catalog: borrowing LayerCatalog, chosen: LayerCatalog.Candidate?) -> UInt8 {
+    var largest = chosen.flatMap { $0.pixelCount <= target.maximumPixelCount ? $0.pixelCount : nil }
+    var smallest = chosen?.pixelCount ?? .max
+    var fitting: Int?
+    var tooLarge: Int?
+    for index in 0..<catalog.dormantCount {
+      let dormant = catalog.dormant(index)
+      if dormant.pixelCount <= target.maximumPixelCount {
+        guard isAffordable(dormant), dormant.pixelCount > largest ?? 0 else { continue }
+        (largest, fitting) = (dormant.pixelCount, dormant.pixelCount)
+      } else if dormant.pixelCount < smallest {
+        (smallest, tooLarge) = (dormant.pixelCount, dormant.pixelCount)
+      }
+    }
+    guard let wished = fitting ?? (largest == nil ? tooLarge : nil) else { return 0 }
+    var mask: UInt8 = 0
+    for index in 0..<catalog.dormantCount where catalog.dormant(index).pixelCount <= wished { mask |= 1 << catalog.dormant(index).encoding }
+    return mask
+  }
+
+  private func isAffordable(_ dormant: LayerCatalog.Dormant) -> Bool {
+    let budget = target.budget.bitsPerSecond
+    return budget == .max || dormant.bitrate.bitsPerSecond <= budget / 100 * (100 - Limits.layerUpgradeHeadroomPercent)
+  }
 
   private mutating func none(_ reason: LayerReason) -> Choice {
     chosen = nil

@@ -29,11 +29,14 @@ package struct EgressDrops: Hashable, Sendable {
 
 extension DatagramSink {
   /// Sends everything there is room for. When there is none, video in front of the next urgent datagram is dropped, and that one waits for
-  /// room; `patience` is the longest that all of them together may wait. What was dropped.
-  package func sendPatiently(_ datagrams: UnsafeBufferPointer<OutgoingDatagram>, patience: TimeDelta) -> EgressDrops {
+  /// room.
+  ///
+  /// - Parameter patience: the longest that all of them together may wait; zero afterwards when they have waited, so that the batches of
+  ///   one turn wait once.
+  /// - Returns: what was dropped.
+  package func sendPatiently(_ datagrams: UnsafeBufferPointer<OutgoingDatagram>, patience: inout TimeDelta) -> EgressDrops {
     var drops = EgressDrops()
     var first = 0
-    var hasWaited = false
     while first < datagrams.count {
       let result = send(UnsafeBufferPointer(rebasing: datagrams[first...]))
       first += result.consumedCount
@@ -43,11 +46,9 @@ extension DatagramSink {
         first += 1
       }
       guard first < datagrams.count else { break }
-      if !hasWaited, waitUntilWritable(for: patience) {
-        hasWaited = true
-        continue
-      }
-      hasWaited = true
+      let wait = patience
+      patience = .zero
+      if wait > .zero, waitUntilWritable(for: wait) { continue }
       drops.urgent &+= UInt64(datagrams[first].segmentCount)
       first += 1
     }

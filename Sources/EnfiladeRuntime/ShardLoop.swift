@@ -17,7 +17,7 @@ enum ShardMessage: Sendable {
 final class ShardLoop: @unchecked Sendable {
   /// Receive calls before time and commands get their turn: about a thousand datagrams.
   private static let receiveRounds = 16
-  /// How long sound may wait for a full socket: a tenth of what a playout buffer holds.
+  /// How long sound may wait for a full socket in one turn: a tenth of what a playout buffer holds.
   private static let patience = TimeDelta.milliseconds(2)
   /// How long a thread sleeps at most while words for another shard wait for room.
   private static let laneRetryInterval = TimeDelta.milliseconds(1)
@@ -170,8 +170,9 @@ final class ShardLoop: @unchecked Sendable {
 
   /// Sends until the engine has nothing left to say.
   private func drain(_ state: inout State) {
+    var patience = Self.patience
     while state.engine.pollTransmit(into: &state.outgoing, at: state.now) > 0 {
-      state.egressDrops += state.outgoing.span.withUnsafeBufferPointer { socket.sendPatiently($0, patience: Self.patience) }
+      state.egressDrops += state.outgoing.span.withUnsafeBufferPointer { socket.sendPatiently($0, patience: &patience) }
     }
     state.flushAt = .distantFuture
     wakeOthers(&state)

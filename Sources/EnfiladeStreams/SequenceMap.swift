@@ -25,8 +25,8 @@ package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
   @usableFromInline package let capacity: Int
   @usableFromInline let shift: Int64
   /// By place: the outgoing number above the bits that are the place; 0 is no packet.
-  @usableFromInline var rounds: UniqueArray<UInt16>
-  @usableFromInline var sources: UniqueArray<Source>
+  @usableFromInline package var rounds: UniqueArray<UInt16>
+  @usableFromInline package var sources: UniqueArray<Source>
   @usableFromInline var newest: ExtendedSequenceNumber?
 
   /// - Parameters:

@@ -73,8 +73,8 @@ package enum ICETimer: UInt8, Hashable, Sendable, CaseIterable {
   case forgetAddress
 }
 
-/// One link's ICE, lite and controlled.
-package struct ICELiteAgent: Sendable {
+/// One link's ICE, lite and controlled. It is not copied: a timer that looks at it must not count references to its credentials.
+package struct ICELiteAgent: ~Copyable, Sendable {
   /// One set of credentials.
   private struct Generation {
     var local: ICECredentials

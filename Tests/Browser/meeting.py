@@ -51,9 +51,15 @@ class Person:
         wait_until(lambda: self.browser.evaluate("document.body.dataset.view") == "lobby", 20, f"{self.name} sees the lobby")
         return self
 
-    def join(self, seconds=30):
+    def join(self, seconds=30, has_camera=True):
         self.open()
         self.browser.evaluate(f"void (document.getElementById('join-name').value = {json.dumps(self.name)})")
+        if not has_camera:
+            wait_until(lambda: not self.browser.evaluate("window.enfilade.isOpening"), 20, f"{self.name}'s devices are asked for")
+            self.click("lobby-camera")
+            self.click("join")
+            wait_until(lambda: self.browser.evaluate("window.enfilade.state") == "live", seconds, self._describe_failure("is in the meeting"))
+            return self
         wait_until(
             lambda: self.browser.evaluate("document.getElementById('preview-tile').dataset.picture") == "yes",
             20, f"{self.name} sees the preview of the own camera",

@@ -159,6 +159,62 @@ struct SimulcastTests {
     Self.expectAllHome(room.world)
   }
 
+  /// Pauses and resumes encodings as the last event says, with a goodbye, as browsers do.
+  private static func obey(_ room: Room) -> UInt8? {
+    let wanted = room.world.events.compactMap { if case .encodingsWanted(_, let mask) = $0.event { mask } else { nil } }.last
+    guard let wanted else { return nil }
+    for (index, encoding) in room.encodings.enumerated() {
+      let isPaused = wanted >> UInt8(index) & 1 == 0
+      if isPaused, !encoding.isPaused { room.publisher.sendGoodbye([encoding.ssrc], in: room.world) }
+      // It is not named again: whoever named it once was heard.
+      if !isPaused, encoding.isPaused { encoding.rid = [] }
+      encoding.isPaused = isPaused
+    }
+    return wanted
+  }
+
+  private static func run(_ room: Room, for milliseconds: Int) {
+    for _ in 0..<(milliseconds / 50) {
+      room.world.run(for: .milliseconds(50))
+      _ = obey(room)
+    }
+  }
+
+  @Test("An encoding that was paused because nobody watched is back within a second of being wanted", arguments: [1, 3])
+  func pausedAndWanted(shards: Int) {
+    let room = Self.room(seed: 208, shards: shards)
+    for subscriber in room.subscribers { room.setSize(320, 180, of: subscriber) }
+    Self.run(room, for: 8000)
+    #expect(room.encodings.map(\.isPaused) == [false, true, true])
+    room.setSize(1280, 720, of: room.subscribers[0])
+    room.world.run(for: .milliseconds(100))
+    // What lies between is wanted too, until the largest comes: a publisher's estimate grows from one to the next.
+    #expect(Self.obey(room) == 0b111)
+    Self.run(room, for: 900)
+    #expect(room.current(room.subscribers[0]) == 2)
+    #expect(room.current(room.subscribers[1]) == 0)
+    Self.run(room, for: 6000)
+    #expect(room.encodings.map(\.isPaused) == [false, true, false])
+    Self.expectAllHome(room.world)
+  }
+
+  @Test("A publication whose encodings are all paused is not over, and comes back for whoever looks", arguments: [1, 3])
+  func allPaused(shards: Int) {
+    let room = Self.room(seed: 209, shards: shards)
+    Self.run(room, for: 2000)
+    for subscriber in room.subscribers {
+      room.world.perform(.setTarget(subscriber.slot(.video).key, LayerTarget(isPaused: true)))
+    }
+    Self.run(room, for: 8000)
+    #expect(room.encodings.map(\.isPaused) == [true, true, true])
+    #expect(!room.world.events.contains { if case .mediaEnded = $0.event { true } else { false } })
+    room.setSize(640, 360, of: room.subscribers[1])
+    Self.run(room, for: 1000)
+    #expect(room.encodings.map(\.isPaused) == [false, false, true])
+    #expect(room.current(room.subscribers[1]) == 1)
+    Self.expectAllHome(room.world)
+  }
+
   @Test("A source that does not say which encoding it is, is dropped with a reason")
   func nameless() {
     let room = Self.room(seed: 207, shards: 1, subscribers: 1)

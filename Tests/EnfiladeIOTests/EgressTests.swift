@@ -51,7 +51,8 @@ struct EgressTests {
       datagram.isUrgent = size <= 100
       return datagram
     }
-    return datagrams.withUnsafeBufferPointer { sink.sendPatiently($0, patience: .milliseconds(2)) }
+    var patience = TimeDelta.milliseconds(2)
+    return datagrams.withUnsafeBufferPointer { sink.sendPatiently($0, patience: &patience) }
   }
 
   @Test("With room for all, all go in order and nobody waits")

@@ -6,7 +6,7 @@ import EnfiladeWire
 import Testing
 
 /// A client and a server joined by a loop; the network drops what it is told to.
-private struct Loop {
+private final class Loop {
   static let serverAddress = SocketAddress(ipv4: 0x0A00_0001, port: 5000)
   static let otherServerAddress = SocketAddress(ipv6High: 0x2001_0DB8_0000_0000, low: 1, port: 5000)
 
@@ -28,7 +28,7 @@ private struct Loop {
   }
 
   /// Runs until nothing is due before `end`.
-  mutating func run(until end: Double) {
+  func run(until end: Double) {
     var steps = 0
     while steps < 10_000 {
       steps += 1
@@ -42,7 +42,7 @@ private struct Loop {
     now = max(now, seconds(end))
   }
 
-  private mutating func drain() {
+  private func drain() {
     while true {
       var destination: SocketAddress?
       let request = [UInt8].writing(capacity: 1500) { destination = client.pollTransmit(at: now, into: &$0) } ?? []
@@ -64,7 +64,7 @@ private struct Loop {
 @Suite struct ICEControllingAgentTests {
   @Test("One plain check, then one that nominates, and both sides have the same pair")
   func connects() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 1)
     #expect(loop.sent.map(\.nominates) == [false, true])
     #expect(loop.client.state == .connected && loop.client.selectedAddress == Loop.serverAddress)
@@ -74,7 +74,7 @@ private struct Loop {
 
   @Test("Candidates are tried by priority, fifty milliseconds apart, and the first that answers is nominated")
   func pacing() {
-    var loop = Loop()
+    let loop = Loop()
     loop.client.addRemoteCandidate(Loop.otherServerAddress, priority: 200)
     loop.deaf = [Loop.otherServerAddress]
     loop.run(until: 1)
@@ -85,7 +85,7 @@ private struct Loop {
 
   @Test("A check without answer is sent seven times, each wait twice the last, and given up after 39.5 seconds (RFC 8489 §6.2.1)")
   func retransmission() {
-    var loop = Loop()
+    let loop = Loop()
     loop.isDown = true
     loop.run(until: 39.4)
     #expect(loop.sent.map(\.at) == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5])
@@ -98,7 +98,7 @@ private struct Loop {
     "Consent checks come every four to six seconds for as long as they are answered (RFC 7675 §5.1)",
     arguments: 1...5 as ClosedRange<UInt64>)
   func consent(seed: UInt64) {
-    var loop = Loop(seed: seed)
+    let loop = Loop(seed: seed)
     loop.run(until: 600)
     let times = loop.sent.dropFirst().map(\.at)
     let gaps = zip(times.dropFirst(), times).map { $0 - $1 }
@@ -109,7 +109,7 @@ private struct Loop {
 
   @Test("When the network goes, both sides are disconnected after fifteen seconds and failed after thirty")
   func networkGoes() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 20)
     loop.isDown = true
     loop.run(until: 36)
@@ -122,7 +122,7 @@ private struct Loop {
 
   @Test("A network that comes back within thirty seconds heals by itself")
   func networkComesBack() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 20)
     loop.isDown = true
     loop.run(until: 40)
@@ -133,7 +133,7 @@ private struct Loop {
 
   @Test("A client whose address changes is followed at its next consent check")
   func clientMoves() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 20)
     loop.clientAddress = SocketAddress(ipv4: 0xC633_6409, port: 50_000)
     loop.run(until: 27)
@@ -143,7 +143,7 @@ private struct Loop {
 
   @Test("A client that takes itself for controlled is told 487, switches, and connects (RFC 8445 §7.2.5.1)")
   func roleConflict() {
-    var loop = Loop(isControlling: false)
+    let loop = Loop(isControlling: false)
     loop.run(until: 1)
     #expect(loop.sent.map(\.nominates) == [false, false, true])
     #expect(loop.client.state == .connected && loop.server.state == .connected)
@@ -151,7 +151,7 @@ private struct Loop {
 
   @Test("A refusal without integrity is not believed: the check runs its course")
   func refused() {
-    var loop = Loop()
+    let loop = Loop()
     loop.server = ICELiteAgent(local: LiteScene.serverAgain, remote: nil, at: .zero)
     // The 401 carries no integrity, so anybody could have sent it.
     loop.run(until: 1)
@@ -160,7 +160,7 @@ private struct Loop {
 
   @Test("An ICE restart goes over to new credentials without losing the path")
   func restart() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 20)
     _ = loop.server.restart(local: LiteScene.serverAgain, remote: LiteScene.clientAgain, at: loop.now)
     _ = loop.client.restart(local: LiteScene.clientAgain, remote: LiteScene.serverAgain, at: loop.now)
@@ -172,7 +172,7 @@ private struct Loop {
 
   @Test("After failure a restart on both sides connects again")
   func restartAfterFailure() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 5)
     loop.isDown = true
     loop.run(until: 50)
@@ -215,7 +215,7 @@ private struct Loop {
 
   @Test("An answer to a consent check counts once, and later ones still in flight keep counting")
   func consentAnswers() {
-    var loop = Loop()
+    let loop = Loop()
     loop.run(until: 1)
     // Three consent checks whose answers are held back.
     var held: [[UInt8]] = []
@@ -253,7 +253,7 @@ private struct Loop {
 
   @Test("Two runs from one seed send the same at the same times")
   func repeatable() {
-    var (one, two) = (Loop(seed: 9), Loop(seed: 9))
+    let (one, two) = (Loop(seed: 9), Loop(seed: 9))
     one.run(until: 100)
     two.run(until: 100)
     #expect(one.sent.map(\.at) == two.sent.map(\.at))

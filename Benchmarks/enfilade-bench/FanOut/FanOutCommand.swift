@@ -17,6 +17,7 @@ struct FanOutCommand: ParsableCommand {
   @Option(help: "What subscribers' sockets do: coalescing, draining or idle.") var receivers = "coalescing"
   @Flag(inversion: .prefixedNo, help: "Let the kernel cut runs (UDP_SEGMENT).") var gso = true
   @Option(help: "Frames of each publisher on their way at once; the floor's turns are of one.") var window = 1
+  @Option(help: "Shards that the subscribers sit on in turn.") var shards = 1
   @Flag(help: "Tie the shard's thread to the first processor.") var pin = false
   @Option(help: "The share of the measured rate at which latency is taken; 0 takes none.") var latencyLoad = 0.5
   @Flag(help: "Fail when anything is allocated in the steady state.") var forbidMallocs = false
@@ -25,6 +26,9 @@ struct FanOutCommand: ParsableCommand {
   func validate() throws {
     guard ReceiverMode(rawValue: receivers) != nil else { throw ValidationError("no such mode of receivers: \(receivers)") }
     guard window >= 1, window <= 64 else { throw ValidationError("--window must be 1 to 64") }
+    guard shards >= 1, shards <= 64, !inProcess || shards == 1 else {
+      throw ValidationError("--shards must be 1 to 64, and 1 with --in-process")
+    }
     guard latencyLoad >= 0, latencyLoad < 1 else { throw ValidationError("--latency-load must be at least 0 and below 1") }
   }
 
@@ -38,7 +42,7 @@ struct FanOutCommand: ParsableCommand {
       report = bench.run(seconds: options.seconds, rounds: options.rounds)
     } else {
       let settings = SocketSettings(
-        receivers: ReceiverMode(rawValue: receivers)!, segmentsSend: gso, pinsShard: pin, windowFrameCount: window)
+        receivers: ReceiverMode(rawValue: receivers)!, segmentsSend: gso, pinsShard: pin, windowFrameCount: window, shardCount: shards)
       let bench = try SocketFanOut(options.shape, profile: options.srtpProfile(), levelsRuns: options.levelling, settings: settings) {
         try options.makePacketProtector()
       }

@@ -41,14 +41,14 @@ struct FrameWatcher {
     read { _, _ in }
   }
 
-  /// The same, and how long ago the frame of each packet was sent.
+  /// The same, and how long ago each packet was sent.
   mutating func drain(_ stamps: [Instant], into latencies: inout LatencyHistogram) {
-    read { frame, now in
-      if frame >= 0, frame < stamps.count { latencies.record(now - stamps[frame]) }
+    read { packet, now in
+      if packet >= 0, packet < stamps.count { latencies.record(now - stamps[packet]) }
     }
   }
 
-  private mutating func read(_ each: (_ frame: Int, _ now: Instant) -> Void) {
+  private mutating func read(_ each: (_ packet: Int, _ now: Instant) -> Void) {
     while true {
       let count = socket.receive(into: batch)
       guard count > 0 else { return }
@@ -60,7 +60,7 @@ struct FrameWatcher {
     }
   }
 
-  private mutating func take(_ bytes: UnsafeMutableRawBufferPointer, _ now: Instant, _ each: (_ frame: Int, _ now: Instant) -> Void) {
+  private mutating func take(_ bytes: UnsafeMutableRawBufferPointer, _ now: Instant, _ each: (_ packet: Int, _ now: Instant) -> Void) {
     let span = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes))
     guard DatagramKind(span) == .rtp, let header = RTPFixedHeader.parse(span), header.ssrc == source else { return }
     let number = unwrapper.unwrap(header.sequenceNumber)
@@ -70,6 +70,6 @@ struct FrameWatcher {
     }
     if let newest, number <= newest { return }
     newest = number
-    if let base { each((number - base - 1) / packetsPerFrame, now) }
+    if let base { each(number - base - 1, now) }
   }
 }

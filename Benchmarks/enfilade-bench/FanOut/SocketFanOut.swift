@@ -1,4 +1,4 @@
-// `fanout` over loopback: a real shard with its thread and its socket, a feeder that plays the publishers, a socket for each subscriber.
+// A room over loopback: real shards with their threads and sockets, a feeder that plays the publishers, a socket for each subscriber.
 
 import CAllocationCounter
 import EnfiladeEngine
@@ -18,6 +18,10 @@ struct SocketSettings {
   /// Frames of each publisher on their way at once when the shard is kept busy. With one, a turn of the shard is a frame, as a turn of the
   /// floor is; with more, the shard finds several and joins them into longer runs.
   var windowFrameCount = 1
+  /// Subscribers sit on these in turn; publishers sit on the first.
+  var shardCount = 1
+  /// How long packets may wait for company when a shard is busy; zero never lets them wait.
+  var longestWait = TimeDelta.zero
 }
 
 /// Why a measurement over sockets did not begin.
@@ -25,7 +29,7 @@ struct SocketFanOutError: Error, CustomStringConvertible {
   var description: String
 }
 
-/// One shard, fed as fast as it forwards, or at a given rate.
+/// One room, fed as fast as its shards forward, or at a given rate.
 final class SocketFanOut {
   private final class Connections: Sendable {
     let count = Atomic(0)
@@ -39,8 +43,8 @@ final class SocketFanOut {
   private let room: Room
   private let receivers: Receivers
   private let publisherSockets: [UDPSocket]
-  private let shard: Shard
-  private let thread: ShardThread
+  private let shards: [Shard]
+  private let threads: [ShardThread]
   private let frames: SealedFrames
   private let reports: SubscriberReports
   private let floor: Floor
@@ -75,22 +79,24 @@ final class SocketFanOut {
     let peers = try makeProtector()
     frames = try SealedFrames(room, frameLimit: max(1, min(64, 512 / (shape.packetsPerFrame * shape.publishers))), protector: peers)
     reports = try SubscriberReports(room, protector: peers)
-    let protector = try makeProtector()
-    protectorName = protector.name
-    var configuration = ShardConfiguration(
-      shard: 0, seed: seed, wallClock: wallClock(), linkCapacity: max(64, shape.publishers + shape.subscribers))
-    configuration.levelsRuns = levelsRuns
+    protectorName = peers.name
     var options = UDPSocket.Options()
     options.segmentsSend = settings.segmentsSend
     let connections = connections
-    shard = try Shard(
-      configuration, bindingTo: loopback, options: options, processor: settings.pinsShard ? 0 : nil, protector: protector,
-      handshakes: ReadyHandshakeFactory(profile: profile)
-    ) { event in
-      if case .linkChanged(_, .connected) = event { connections.count.add(1, ordering: .relaxed) }
+    shards = try (0..<settings.shardCount).map { index in
+      var configuration = ShardConfiguration(
+        shard: UInt8(index), seed: seed + UInt64(index), wallClock: wallClock(),
+        linkCapacity: max(64, shape.publishers + shape.subscribers))
+      configuration.levelsRuns = levelsRuns
+      return try Shard(
+        configuration, bindingTo: loopback, options: options, processor: settings.pinsShard ? index : nil, protector: try makeProtector(),
+        handshakes: ReadyHandshakeFactory(profile: profile), longestWait: settings.longestWait
+      ) { event in
+        if case .linkChanged(_, .connected) = event { connections.count.add(1, ordering: .relaxed) }
+      }
     }
-    try Shard.start([shard])
-    thread = ShardThread(shard)
+    try Shard.start(shards)
+    threads = shards.map(ShardThread.init)
     self.random = random
     watchPoller = try Poller()
     watchers = receivers.watched.map {
@@ -106,25 +112,31 @@ final class SocketFanOut {
   }
 
   func stop() {
-    shard.stop()
+    for shard in shards { shard.stop() }
+    for shard in shards { shard.release() }
     receivers.stop()
   }
 
   // MARK: Setting up
 
+  private func shard(ofSubscriber position: Int) -> Shard { shards[position % shards.count] }
+
+  private func barrier() { for thread in threads { thread.barrier() } }
+
   private func begin() throws {
-    for publisher in room.publishers { for command in publisher.joining { shard.post(command) } }
-    for subscriber in room.subscribers {
-      for command in subscriber.joining { shard.post(command) }
-      for command in subscriber.subscribing(to: room.publishers) { shard.post(command) }
+    for publisher in room.publishers { for command in publisher.joining { shards[0].post(command) } }
+    barrier()
+    for (position, subscriber) in room.subscribers.enumerated() {
+      for command in subscriber.joining { shard(ofSubscriber: position).post(command) }
+      for command in subscriber.subscribing(to: room.publishers) { shard(ofSubscriber: position).post(command) }
     }
-    thread.barrier()
+    barrier()
     let memberCount = shape.publishers + shape.subscribers
     let end = MonotonicClock.now + .seconds(Int64(20))
     while connections.count.load(ordering: .relaxed) < memberCount {
       guard MonotonicClock.now < end else { throw SocketFanOutError(description: "not every member could connect to the shard") }
       check()
-      thread.barrier()
+      barrier()
     }
     // The first picture, and the reports on it.
     frames.fill(frameCount: 1, startsKeyframe: true)
@@ -133,8 +145,8 @@ final class SocketFanOut {
     guard awaitFrame(of: watchers.count - 1, until: MonotonicClock.now + .seconds(Int64(10))) else {
       throw SocketFanOutError(description: "the first picture did not reach the last subscriber")
     }
-    for position in room.subscribers.indices { send(reports.report(of: position), from: receivers.sockets[position]) }
-    thread.barrier()
+    for position in room.subscribers.indices { sendFromSubscriber(reports.report(of: position), position) }
+    barrier()
     for position in watchers.indices {
       watchers[position].drain()
       watchers[position].restart()
@@ -145,11 +157,13 @@ final class SocketFanOut {
   /// Renews everybody's consent (RFC 7675 §5.1).
   private func check() {
     checkedAt = MonotonicClock.now
-    for (position, member) in room.publishers.enumerated() { send(member.check(using: &random), from: publisherSockets[position]) }
+    for (position, member) in room.publishers.enumerated() {
+      send(member.check(using: &random), from: publisherSockets[position], to: shards[0])
+    }
     for (position, member) in room.subscribers.enumerated() {
-      send(member.check(using: &random), from: receivers.sockets[position])
+      sendFromSubscriber(member.check(using: &random), position)
       // So many checks at once would not fit the shard's buffer.
-      if position % 256 == 255 { thread.barrier() }
+      if position % 256 == 255 { barrier() }
     }
   }
 
@@ -157,7 +171,11 @@ final class SocketFanOut {
     if MonotonicClock.now - checkedAt > .seconds(Int64(8)) { check() }
   }
 
-  private func send(_ bytes: [UInt8], from socket: UDPSocket) {
+  private func sendFromSubscriber(_ bytes: [UInt8], _ position: Int) {
+    send(bytes, from: receivers.sockets[position], to: shard(ofSubscriber: position))
+  }
+
+  private func send(_ bytes: [UInt8], from socket: UDPSocket, to shard: Shard) {
     var bytes = bytes
     bytes.withUnsafeMutableBytes { buffer in
       var datagram = OutgoingDatagram(base: buffer.baseAddress!, byteCount: buffer.count, to: shard.localAddress)
@@ -167,20 +185,33 @@ final class SocketFanOut {
 
   // MARK: Feeding
 
+  /// The next packet of the filling, or the first of the next one.
+  private func nextSealed() -> SealedFrames.SealedPacket {
+    if nextPacket == frames.packets.count {
+      frames.fill(frameCount: frames.frameLimit)
+      nextPacket = 0
+    }
+    defer { nextPacket += 1 }
+    return frames.packets[nextPacket]
+  }
+
+  /// Sends the next packet alone.
+  private func sendPacket() {
+    let packet = nextSealed()
+    var datagram = OutgoingDatagram(base: packet.base, byteCount: packet.byteCount, to: shards[0].localAddress)
+    _ = withUnsafePointer(to: &datagram) { publisherSockets[packet.publisher].send(UnsafeBufferPointer(start: $0, count: 1)) }
+  }
+
   /// Sends the next frame of every publisher. A frame goes out as one message where its packets are of one size, so that it arrives whole.
   private func sendFrame() {
     for publisher in publisherSockets.indices {
-      if nextPacket == frames.packets.count {
-        frames.fill(frameCount: frames.frameLimit)
-        nextPacket = 0
-      }
       var messages: [OutgoingDatagram] = []
-      for packet in frames.packets[nextPacket..<nextPacket + shape.packetsPerFrame] {
-        messages.append(OutgoingDatagram(base: packet.base, byteCount: packet.byteCount, to: shard.localAddress))
+      for _ in 0..<shape.packetsPerFrame {
+        let packet = nextSealed()
+        messages.append(OutgoingDatagram(base: packet.base, byteCount: packet.byteCount, to: shards[0].localAddress))
       }
       if shape.unevenBytes == 0, shape.packetsPerFrame > 1 { messages = [joined(messages)] }
       _ = messages.withUnsafeBufferPointer { publisherSockets[publisher].send($0) }
-      nextPacket += shape.packetsPerFrame
     }
     sentFrames += 1
   }
@@ -191,7 +222,7 @@ final class SocketFanOut {
   private func joined(_ messages: [OutgoingDatagram]) -> OutgoingDatagram {
     let size = Int(messages[0].byteCount)
     for (position, message) in messages.enumerated() { (joint + position * size).copyMemory(from: message.base, byteCount: size) }
-    return OutgoingDatagram(base: joint, byteCount: size * messages.count, segmentByteCount: size, to: shard.localAddress)
+    return OutgoingDatagram(base: joint, byteCount: size * messages.count, segmentByteCount: size, to: shards[0].localAddress)
   }
 
   /// Waits until a watched subscriber has the newest frame less the window; `false` when it does not come.
@@ -233,20 +264,72 @@ final class SocketFanOut {
 
   // MARK: Measuring
 
-  private func measureEngine(seconds: Double) throws -> (round: ForwardingRound, mallocs: Int64, messages: UInt64) {
+  /// What the shards' threads have done by now.
+  private struct Books {
+    var processorTime = TimeDelta.zero
+    var usage = (user: TimeDelta.zero, system: TimeDelta.zero)
+    var mallocs: Int64 = 0
+    var packets: UInt64 = 0
+    var messages: UInt64 = 0
+  }
+
+  private func books() throws -> Books {
+    var books = Books()
+    for thread in threads {
+      let (usage, mallocs) = (thread.usage, thread.allocationCount)
+      guard let snapshot = thread.snapshot() else { throw SocketFanOutError(description: "a shard does not answer") }
+      books.processorTime = books.processorTime + snapshot.processorTime
+      books.usage = (books.usage.user + usage.user, books.usage.system + usage.system)
+      books.mallocs += mallocs
+      books.packets += snapshot.traffic.packetsOut
+      books.messages += snapshot.traffic.messagesOut
+    }
+    return books
+  }
+
+  /// What forwarding has cost while `work` ran.
+  private func measure(_ work: () -> Void) throws -> (round: ForwardingRound, mallocs: Int64, messages: UInt64) {
+    let before = try books()
+    work()
+    // The counters of allocations are read before the shard is asked, because an answer allocates.
+    let after = try books()
+    let time = ProcessorTime(
+      total: after.processorTime - before.processorTime, user: after.usage.user - before.usage.user,
+      system: after.usage.system - before.usage.system)
+    return (
+      ForwardingRound(packets: Int(after.packets - before.packets), time: time), after.mallocs - before.mallocs,
+      after.messages - before.messages
+    )
+  }
+
+  /// Forwards as fast as it goes.
+  func measureEngine(seconds: Double) throws -> (round: ForwardingRound, mallocs: Int64, messages: UInt64) {
     keepConsent()
     saturate(for: .milliseconds(50))
-    guard let before = thread.snapshot() else { throw SocketFanOutError(description: "the shard does not answer") }
-    let (usageBefore, mallocsBefore) = (thread.usage, thread.allocationCount)
-    saturate(for: .seconds(seconds))
-    let (usage, mallocs) = (thread.usage, thread.allocationCount)
-    guard let after = thread.snapshot() else { throw SocketFanOutError(description: "the shard does not answer") }
-    let time = ProcessorTime(
-      total: after.processorTime - before.processorTime, user: usage.user - usageBefore.user, system: usage.system - usageBefore.system)
-    let packets = Int(after.traffic.packetsOut - before.traffic.packetsOut)
-    return (
-      ForwardingRound(packets: packets, time: time), mallocs - mallocsBefore, after.traffic.messagesOut - before.traffic.messagesOut
-    )
+    barrier()
+    return try measure { saturate(for: .seconds(seconds)) }
+  }
+
+  /// Forwards a given load.
+  ///
+  /// - Parameter gaps: nanoseconds between packets of a frame; `nil` sends a frame as one message.
+  func measureLoad(
+    framesPerSecond: Double, seconds: Double, gaps: ClosedRange<Int64>?
+  ) throws -> (round: ForwardingRound, messages: UInt64, latencies: LatencyHistogram) {
+    keepConsent()
+    barrier()
+    // Three busy threads would wait for one another where there are two processors.
+    receivers.pause()
+    defer { receivers.resume() }
+    var latencies = LatencyHistogram()
+    let measured = try measure { latencies = feed(framesPerSecond: framesPerSecond, seconds: seconds, gaps: gaps) }
+    return (measured.round, measured.messages, latencies)
+  }
+
+  /// Lets every table and history reach its final size, and every kind of report be sent once.
+  func warmUp() {
+    saturate(for: .seconds(2.5))
+    barrier()
   }
 
   private func measureFloor(seconds: Double) -> ForwardingRound {
@@ -261,43 +344,49 @@ final class SocketFanOut {
     return ForwardingRound(packets: packets, time: time)
   }
 
-  /// Feeds `framesPerSecond` frames for `seconds`, and times each at the watched subscribers.
-  private func measureLatency(framesPerSecond: Double, seconds: Double) -> LatencySummary {
-    keepConsent()
-    thread.barrier()
-    // Three busy threads would wait for one another where there are two processors.
-    receivers.pause()
-    defer { receivers.resume() }
+  /// Feeds `framesPerSecond` frames for `seconds`, and times each packet at the watched subscribers.
+  private func feed(framesPerSecond: Double, seconds: Double, gaps: ClosedRange<Int64>?) -> LatencyHistogram {
     var latencies = LatencyHistogram()
     for position in watchers.indices {
       watchers[position].drain()
       watchers[position].restart()
     }
+    // One for each packet of the first publisher.
     var stamps: [Instant] = []
-    stamps.reserveCapacity(Int(framesPerSecond * seconds) + 16)
+    stamps.reserveCapacity((Int(framesPerSecond * seconds) + 16) * shape.packetsPerFrame)
     let interval = TimeDelta.seconds(1 / framesPerSecond)
     let end = MonotonicClock.now + .seconds(seconds)
-    var due = MonotonicClock.now
+    var frameDue = MonotonicClock.now
+    var packetDue = frameDue
+    var packetsLeft = 0
     while true {
       let now = MonotonicClock.now
-      if now >= due, now < end {
-        stamps.append(now)
-        sendFrame()
-        due = due + interval
-        // A feeder that was held up does not send a burst nobody asked for.
-        if due < now { due = now + interval }
+      if packetsLeft > 0 || now < end, now >= max(frameDue, packetDue) {
+        if let gaps {
+          if packetsLeft == 0 { packetsLeft = shape.packetsPerFrame * shape.publishers }
+          stamps.append(now)
+          sendPacket()
+          packetsLeft -= 1
+          packetDue = now + .nanoseconds(Int64.random(in: gaps, using: &random))
+        } else {
+          stamps.append(contentsOf: repeatElement(now, count: shape.packetsPerFrame))
+          sendFrame()
+        }
+        if packetsLeft == 0 {
+          frameDue = frameDue + interval
+          // A feeder that was held up does not send a burst nobody asked for.
+          if frameDue < now { frameDue = now + interval }
+        }
       }
       if now > end + .milliseconds(100) { break }
       for position in watchers.indices { watchers[position].drain(stamps, into: &latencies) }
     }
-    return LatencySummary(latencies)
+    return latencies
   }
 
   /// Everything `fanout` says.
   func run(seconds: Double, rounds: Int, latencyLoad: Double) throws -> FanOutReport {
-    // Every table and history reaches its final size, and every kind of report is sent once.
-    saturate(for: .seconds(2.5))
-    thread.barrier()
+    warmUp()
     _ = floor.run(frameCount: 4, socket: floorSocket)
     var engineRounds: [ForwardingRound] = []
     var floorRounds: [ForwardingRound] = []
@@ -313,7 +402,9 @@ final class SocketFanOut {
     let packets = engineRounds.reduce(0) { $0 + $1.packets }
     let rate = median(engineRounds.map(\.packetsPerProcessorSecond))
     let framesPerSecond = rate * latencyLoad / Double(shape.forwardedPerFrame * shape.publishers)
-    let latency = latencyLoad > 0 ? measureLatency(framesPerSecond: framesPerSecond, seconds: max(1, seconds)) : nil
+    let latency =
+      latencyLoad > 0
+      ? LatencySummary(try measureLoad(framesPerSecond: framesPerSecond, seconds: max(1, seconds), gaps: nil).latencies) : nil
     let isCounting = enfilade_allocation_counting() != 0
     var report = FanOutReport(
       path: "over loopback", protector: protectorName, profile: profile.standardName, shape: shape, levelling: levelsRuns,

@@ -8,6 +8,8 @@ package struct MeetOptions: Sendable {
   package var maximumRooms = 1000
   /// How many may be in one room.
   package var maximumParticipants = 50
+  /// How many of one's own m-lines one may constrain: as many as a session description within the limit of a body can have.
+  static let maximumConstraints = 256
   /// How long a participant may be without media *and* without an event stream before being removed.
   ///
   /// Longer than it takes a page to reload or a phone to change networks.

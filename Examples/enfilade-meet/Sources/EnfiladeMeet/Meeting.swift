@@ -110,6 +110,21 @@ actor Meeting {
     return state
   }
 
+  /// Replaces what a member wants of the pictures that it receives: what is not named any more is not constrained.
+  func setConstraints(of id: ParticipantID, _ constraints: [(mid: String, constraint: VideoConstraint)]) async throws(Problem) {
+    guard let index = index(of: id) else { throw .unknownParticipant }
+    let participant = members[index].participant
+    let freed = members[index].constrained.subtracting(constraints.map(\.mid))
+    members[index].constrained = Set(constraints.map(\.mid))
+    do {
+      // A section that the client has given up meanwhile cannot be freed, and need not be.
+      for mid in freed { try? await participant.setConstraint(.init(), mid: mid) }
+      for (mid, constraint) in constraints { try await participant.setConstraint(constraint, mid: mid) }
+    } catch {
+      throw Problem(error)
+    }
+  }
+
   /// An offer answers the engine's wish for more receivers.
   func noteOffer(of id: ParticipantID) {
     if let index = index(of: id) { members[index].receiversWanted = nil }
@@ -191,7 +206,7 @@ actor Meeting {
     return Snapshot(
       room: room.name, id: id.rawValue, participants: members.map(\.state),
       slots: (reader?.slots ?? []).map { .init(mid: $0.mid, publication: $0.publication.map(PublicationState.init)) },
-      receiversWanted: reader?.receiversWanted)
+      receiversWanted: reader?.receiversWanted, encodings: reader?.encodings ?? [])
   }
 
   /// Brings the state up to what the engine reports.
@@ -223,8 +238,12 @@ actor Meeting {
     case .activeSpeaker, .publicationChanged, .roleChanged, .knocked, .knockEnded, .lockChanged, .configurationChanged, .recordingChanged,
       .closed:
       break  // This server's rooms are open to everybody.
-    case .encodingsWanted:
-      break  // Nobody told the clients to send several; one that does by itself may go on.
+    case .encodingsWanted(let publisher, let mid, let rids):
+      guard let index = index(of: publisher) else { return }
+      let wanted = WantedEncodings(mid: mid, rids: rids)
+      members[index].encodings.removeAll { $0.mid == mid }
+      members[index].encodings.append(wanted)
+      write(.encodingsWanted(wanted, to: publisher))
     case .connectionChanged(let id, let state):
       guard let index = index(of: id) else { return }
       members[index].connection = state

@@ -14,6 +14,10 @@ struct Member: Sendable {
   var publications: [Publication] = []
   var slots: [(mid: String, publication: Publication?)] = []
   var receiversWanted: WantedReceivers?
+  /// Which of its encodings anybody watches, for each section that has several.
+  var encodings: [WantedEncodings] = []
+  /// The sections whose pictures it has constrained.
+  var constrained: Set<String> = []
   /// How many event streams are open.
   ///
   /// More than one for a moment, when a page reconnects before the old stream was seen to close.

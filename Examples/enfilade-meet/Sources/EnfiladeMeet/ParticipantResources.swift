@@ -14,6 +14,7 @@ struct ParticipantResources {
       Resource(path: "/rooms/:room/participants", acceptPost: MediaTypes.json, methods: [(.post, join)]),
       Resource(path: "/rooms/:room/participants/:participant", methods: [(.patch, change), (.delete, leave)]),
       Resource(path: "/rooms/:room/participants/:participant/offer", acceptPost: MediaTypes.sdp, methods: [(.post, offer)]),
+      Resource(path: "/rooms/:room/participants/:participant/constraints", methods: [(.put, constrain)]),
       Resource(path: "/rooms/:room/participants/:participant/events", methods: [(.get, events)]),
       // A page that is being closed can only send a POST (`navigator.sendBeacon`).
       Resource(path: "/rooms/:room/participants/:participant/leave", methods: [(.post, leave)]),
@@ -80,6 +81,41 @@ struct ParticipantResources {
     let (meeting, member) = try await member(request, context)
     let devices = try JSON.decode(Devices.self, from: await request.text(mediaType: MediaTypes.json))
     return .json(try await meeting.setDevices(of: member.id, microphone: devices.microphone, camera: devices.camera))
+  }
+
+  /// What is of use of the pictures on one's own m-lines.
+  private struct Constraints: Decodable {
+    struct Constraint: Decodable {
+      let mid: String
+      let width: Int?
+      let height: Int?
+      let framesPerSecond: Double?
+      let paused: Bool?
+    }
+
+    let constraints: [Constraint]
+  }
+
+  @Sendable private func constrain(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    let (meeting, member) = try await member(request, context)
+    let body = try JSON.decode(Constraints.self, from: await request.text(mediaType: MediaTypes.json))
+    guard body.constraints.count <= MeetOptions.maximumConstraints else {
+      throw Problem(.unprocessableContent, "At most \(MeetOptions.maximumConstraints) m-lines can be constrained.")
+    }
+    let constraints = try body.constraints.map { wish throws(Problem) in
+      let size = 1...65_535
+      guard size.contains(wish.width ?? 1), size.contains(wish.height ?? 1), (0.1...1000).contains(wish.framesPerSecond ?? 1) else {
+        throw Problem(.unprocessableContent, "A picture has 1 to 65535 pixels each way and 0.1 to 1000 frames per second.")
+      }
+      return (
+        wish.mid,
+        VideoConstraint(
+          maximumWidth: wish.width ?? size.upperBound, maximumHeight: wish.height ?? size.upperBound,
+          maximumFramesPerSecond: wish.framesPerSecond ?? .infinity, isPaused: wish.paused ?? false)
+      )
+    }
+    try await meeting.setConstraints(of: member.id, constraints)
+    return Response(status: .noContent)
   }
 
   @Sendable private func events(_ request: Request, _ context: BasicRequestContext) async throws -> Response {

@@ -46,6 +46,16 @@ extension Problem {
     }
   }
 
+  /// What a room refused.
+  init(_ error: RoomError) {
+    switch error.code {
+    case .left: self = .unknownParticipant
+    case .closed: self = .unknownRoom
+    case .unknownSection: self.init(.unprocessableContent, error.reason)
+    default: self.init(.serviceUnavailable, error.reason)
+    }
+  }
+
   static let unknownRoom = Problem(.notFound, "There is no such room.")
   static let unknownParticipant = Problem(.notFound, "There is no such participant in this room; join again.")
   static let unknownSession = Problem(.notFound, "There is no such session; it has ended, or never was.")

@@ -17,7 +17,8 @@ extension Request {
   func text(mediaType: String) async throws -> String {
     let stated = headers[.contentType]?.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased()
     guard stated == mediaType else {
-      let accepted: HTTPFields = method == .patch ? [.acceptPatch: mediaType] : [.acceptPost: mediaType]
+      let field: HTTPField.Name = method == .patch ? .acceptPatch : method == .put ? .accept : .acceptPost
+      let accepted: HTTPFields = [field: mediaType]
       throw Problem(.unsupportedMediaType, "The body must be \(mediaType), and Content-Type must say so.", headers: accepted)
     }
     let tooLarge = Problem(.contentTooLarge, "The body is longer than \(Self.bodyLimitByteCount) bytes.")

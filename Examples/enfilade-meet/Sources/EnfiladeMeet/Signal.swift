@@ -29,6 +29,7 @@ extension Signal {
   static func publicationEnded(_ publication: PublicationState) -> Signal { .init("publication-ended", publication) }
   static func slotChanged(_ slot: SlotState, to id: ParticipantID) -> Signal { .init("slot-changed", slot, to: id) }
   static func receiversWanted(_ wanted: WantedReceivers, to id: ParticipantID) -> Signal { .init("receivers-wanted", wanted, to: id) }
+  static func encodingsWanted(_ wanted: WantedEncodings, to id: ParticipantID) -> Signal { .init("encodings-wanted", wanted, to: id) }
   package static func goodbye(reason: String, to id: ParticipantID) -> Signal { .init("goodbye", ["reason": reason], to: id) }
 }
 
@@ -80,6 +81,12 @@ struct WantedReceivers: Encodable, Sendable {
   let video: Int
 }
 
+/// Which of the encodings that the reader offers on one of its own m-lines anybody watches.
+struct WantedEncodings: Encodable, Sendable {
+  let mid: String
+  let rids: [String]
+}
+
 /// The whole room as one participant needs to know it.
 struct Snapshot: Encodable, Sendable {
   let room: String
@@ -88,6 +95,7 @@ struct Snapshot: Encodable, Sendable {
   let participants: [ParticipantState]
   let slots: [SlotState]
   let receiversWanted: WantedReceivers?
+  let encodings: [WantedEncodings]
 }
 
 extension LeaveReason {

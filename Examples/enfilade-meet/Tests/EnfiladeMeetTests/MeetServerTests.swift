@@ -109,6 +109,28 @@ struct MeetServerTests {
     }
   }
 
+  @Test(
+    "What is of use of a picture is bounded, and told for m-lines that receive one",
+    arguments: [
+      (#"{"constraints":[]}"#, HTTPResponse.Status.noContent), (#"{"constraints":[{"mid":"7","width":320}]}"#, .unprocessableContent),
+      (#"{"constraints":[{"mid":"7","width":0}]}"#, .unprocessableContent), (#"{"constraints":[{"width":320}]}"#, .badRequest),
+      (#"{"constraints":[{"mid":"7","framesPerSecond":1e9}]}"#, .unprocessableContent),
+      ("{\"constraints\":[" + Array(repeating: #"{"mid":"7"}"#, count: 257).joined(separator: ",") + "]}", .unprocessableContent),
+    ])
+  func constraints(body: String, expected: HTTPResponse.Status) async throws {
+    try await withServer { client in
+      let ada = try await join(client)
+      let path = "/rooms/standup/participants/\(ada.id)/constraints"
+      try await client.execute(uri: path, method: .put, headers: json, body: ByteBuffer(string: body)) { response in
+        #expect(response.status == .unauthorized)
+      }
+      try await client.execute(uri: "\(path)?token=\(ada.token)", method: .put, headers: json, body: ByteBuffer(string: body)) { response in
+        #expect(response.status == expected)
+        if expected != .noContent { #expect(response.headers[.contentType] == "application/problem+json") }
+      }
+    }
+  }
+
   @Test("The page's files come with their types, an entity tag, and a policy that loads nothing from elsewhere")
   func pageFiles() async throws {
     try await withServer { client in

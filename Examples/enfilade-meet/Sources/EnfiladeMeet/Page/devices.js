@@ -99,7 +99,7 @@ export class Devices extends EventTarget {
 
   get #videoConstraints() {
     const { width, height, frameRate } = this.#capture;
-    return { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate } };
+    return { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: Math.max(frameRate, 1) } };
   }
 
   async #openOne(device, constraints) {

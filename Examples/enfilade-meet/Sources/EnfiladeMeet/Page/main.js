@@ -2,6 +2,7 @@
 
 import { bindSwitch, copyLink, note, showView } from './controls.js';
 import { Devices } from './devices.js';
+import { publishingWish } from './publishing.js';
 import { Session } from './session.js';
 import { describeRoom } from './signaling.js';
 import { Stage, hueOf, initialsOf } from './stage.js';
@@ -84,6 +85,10 @@ class RoomPage {
     return this.#stage;
   }
 
+  get isOpening() {
+    return this.#devices.isOpening;
+  }
+
   start() {
     document.title = `${this.#room} · Enfilade`;
     for (const id of ['lobby-room', 'meeting-room', 'left-room']) $(id).textContent = this.#room;
@@ -161,7 +166,7 @@ class RoomPage {
     remember(name);
     $('join').disabled = true;
     $('join-problem').textContent = '';
-    const session = new Session(this.#room, name, this.#devices);
+    const session = new Session(this.#room, name, this.#devices, publishingWish(location.search));
     this.#session = session;
     session.addEventListener('change', () => this.#session === session && this.#showMeeting());
     session.addEventListener('silenced', () => {
@@ -214,6 +219,9 @@ if (room && roomPattern.test(room)) {
   const page = new RoomPage(room);
   /** For tests and for the curious: what is on the screen, and what comes in. */
   window.enfilade = {
+    get isOpening() {
+      return page.isOpening;
+    },
     get state() {
       return page.session?.state ?? null;
     },

@@ -1,5 +1,6 @@
 // One person's stay in a room: a peer connection, kept alive, and the list of everybody with their media.
 
+import { encodingsFor, offerDependencyDescriptor, offerOnly, sendOnly } from './publishing.js';
 import { Signaling, SignalingError } from './signaling.js';
 
 const statsInterval = 1000;
@@ -7,6 +8,8 @@ const statsInterval = 1000;
 const disconnectedGrace = 2000;
 /** After so many ICE restarts in a row that changed nothing, everything is built anew. */
 const restartLimit = 4;
+/** How long sizes of tiles settle before the server is told. */
+const wishDelay = 120;
 const backoff = (attempt) => Math.min(500 * 2 ** attempt, 8000);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -25,6 +28,7 @@ export class Session extends EventTarget {
   #room;
   #name;
   #devices;
+  #publishing;
   #id = null;
   #signaling = null;
   #connection = null;
@@ -38,6 +42,13 @@ export class Session extends EventTarget {
   /** How many more receivers the server wished for and has not got. */
   #wanted = { audio: 0, video: 0 };
   #flow = new Map();
+  /** Which of the own encodings anybody watches: mid to RIDs. */
+  #encodings = new Map();
+  #settings = Promise.resolve();
+  /** How large the others' pictures are shown: id to `{ width, height }` in pixels of the screen, or null for not at all. */
+  #sizes = new Map();
+  #wishTimer = null;
+  #toldWish = '';
   #audioSinks = new Map();
   #negotiations = Promise.resolve();
   #queued = null;
@@ -48,11 +59,13 @@ export class Session extends EventTarget {
   #changeQueued = false;
   #entering = null;
 
-  constructor(room, name, devices) {
+  /** `publishing` is a wish as `publishingWish` gives it. */
+  constructor(room, name, devices, publishing) {
     super();
     this.#room = room;
     this.#name = name;
     this.#devices = devices;
+    this.#publishing = publishing;
     this.#devices.addEventListener('change', this.#devicesChanged);
     addEventListener('online', this.#online);
   }
@@ -191,6 +204,12 @@ export class Session extends EventTarget {
     clearInterval(this.#statsTimer);
     clearTimeout(this.#recovery);
     this.#recovery = null;
+    clearTimeout(this.#wishTimer);
+    this.#wishTimer = null;
+    this.#toldWish = '';
+    this.#encodings.clear();
+    this.#settings = Promise.resolve();
+    this.timeline.answered = 0;
     this.#restarts = 0;
     this.#restartWanted = false;
     this.#queued = null;
@@ -258,7 +277,9 @@ export class Session extends EventTarget {
 
   #addReceivers({ audio, video }) {
     for (let count = 0; count < audio; count += 1) this.#connection.addTransceiver('audio', { direction: 'recvonly' });
-    for (let count = 0; count < video; count += 1) this.#connection.addTransceiver('video', { direction: 'recvonly' });
+    for (let count = 0; count < video; count += 1) {
+      offerDependencyDescriptor(this.#connection.addTransceiver('video', { direction: 'recvonly' }));
+    }
   }
 
   // MARK: Own media
@@ -272,9 +293,61 @@ export class Session extends EventTarget {
       return false;
     }
     if (!track) return false;
-    const transceiver = this.#connection.addTransceiver(track, { direction: 'sendonly', streams: [new MediaStream([track])] });
+    const sendEncodings = kind === 'video' ? encodingsFor(this.#publishing, track) : undefined;
+    const transceiver = this.#connection.addTransceiver(track, {
+      direction: 'sendonly', streams: [new MediaStream([track])], ...(sendEncodings && { sendEncodings }),
+    });
+    if (kind === 'video') offerOnly(transceiver, this.#publishing.codec);
     this.#senders[kind] = transceiver.sender;
     return true;
+  }
+
+  /** Pauses the encodings that nobody watches, and resumes those that somebody does. */
+  #applyEncodings() {
+    const connection = this.#connection;
+    this.#settings = this.#settings.then(async () => {
+      for (const { mid, sender } of connection?.getTransceivers() ?? []) {
+        const rids = this.#encodings.get(mid);
+        if (rids && this.#connection === connection) await sendOnly(sender, rids);
+      }
+    }).catch((error) => {
+      // All go on being sent, which costs the uplink and nothing else.
+      console.warn('The encodings could not be changed.', error);
+    });
+  }
+
+  // MARK: What is wanted of the others
+
+  /**
+   * Tells how large the others' pictures are shown, so that no more is sent than can be seen.
+   *
+   * `sizes`: id to `{ width, height }` in pixels of the screen, or null for who is not shown.
+   */
+  showSizes(sizes) {
+    this.#sizes = sizes;
+    this.#wishTimer ??= setTimeout(() => {
+      this.#wishTimer = null;
+      this.#tellWish();
+    }, wishDelay);
+  }
+
+  #tellWish() {
+    const signaling = this.#signaling;
+    // Before the first answer there is nothing to constrain.
+    if (!signaling || !this.timeline.answered) return;
+    const constraints = [];
+    for (const [id, { video }] of this.#received()) {
+      if (!video || !this.#sizes.has(id)) continue;
+      const size = this.#sizes.get(id);
+      constraints.push({ mid: video.mid, ...(size ?? { paused: true }) });
+    }
+    const text = JSON.stringify(constraints);
+    if (text === this.#toldWish) return;
+    this.#toldWish = text;
+    signaling.setConstraints(constraints).catch((error) => {
+      if (this.#toldWish === text) this.#toldWish = '';
+      console.warn('The sizes of the pictures could not be told.', error);
+    });
   }
 
   #devicesChanged = () => {
@@ -299,6 +372,8 @@ export class Session extends EventTarget {
         this.#people = new Map(data.participants.map((participant) => [participant.id, participant]));
         this.#slots = new Map(data.slots.map((slot) => [slot.mid, slot.publication ?? null]));
         if (data.receiversWanted) this.#wanted = data.receiversWanted;
+        this.#encodings = new Map(data.encodings.map(({ mid, rids }) => [mid, rids]));
+        this.#applyEncodings();
         break;
       case 'participant-joined':
       case 'participant-changed':
@@ -326,6 +401,10 @@ export class Session extends EventTarget {
         break;
       case 'receivers-wanted':
         this.#wanted = data;
+        break;
+      case 'encodings-wanted':
+        this.#encodings.set(data.mid, data.rids);
+        this.#applyEncodings();
         break;
     }
     this.#fulfilWish();

@@ -17,7 +17,7 @@ const requestTimeout = 10_000;
 
 const eventNames = [
   'snapshot', 'participant-joined', 'participant-changed', 'participant-left', 'publication-started', 'publication-ended',
-  'slot-changed', 'receivers-wanted', 'goodbye',
+  'slot-changed', 'receivers-wanted', 'encodings-wanted', 'goodbye',
 ];
 
 async function request(method, path, { type, body, token } = {}) {
@@ -75,6 +75,11 @@ export class Signaling extends EventTarget {
   /** Tells the others whether microphone and camera are on. */
   async setDevices(devices) {
     await request('PATCH', this.#path, { type: 'application/json', body: JSON.stringify(devices), token: this.#token });
+  }
+
+  /** Tells how large a picture is of use on which m-line. */
+  async setConstraints(constraints) {
+    await request('PUT', `${this.#path}/constraints`, { type: 'application/json', body: JSON.stringify({ constraints }), token: this.#token });
   }
 
   listen() {

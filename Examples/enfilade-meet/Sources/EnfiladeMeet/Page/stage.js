@@ -9,6 +9,11 @@ const gap = 10;
 const phoneWidth = 640;
 /** A picture that has not moved for so many milliseconds is no picture. */
 const stallLimit = 3000;
+/** A picture may be enlarged this much before a larger one is asked for: sizes stand a factor of two apart, and this is half the way. */
+const enlargement = Math.SQRT2;
+/** Below this height, in pixels of the screen, nobody sees whether a picture moves 30 times a second. */
+const thumbnailHeight = 150;
+const thumbnailRate = 15;
 const speakingLevel = 0.02;
 const speakingHold = 900;
 
@@ -26,6 +31,17 @@ export function arrange(count, areaWidth, areaHeight) {
     if (width * height > best.width * best.height + 1) best = { columns, rows, width: Math.floor(width), height: Math.floor(height) };
   }
   return best;
+}
+
+/**
+ * What is of use of a picture that covers a box of so many CSS pixels: the size, cropped edges included, in pixels of the screen, and for
+ * small ones how many frames in a second.
+ */
+export function usefulSize(box, shape, density) {
+  if (box.width < 1 || box.height < 1) return null;
+  const height = Math.max(box.height, box.width / shape) * density;
+  const size = { width: Math.ceil(height * shape * enlargement), height: Math.ceil(height * enlargement) };
+  return height < thumbnailHeight ? { ...size, framesPerSecond: thumbnailRate } : size;
 }
 
 /** Two letters for who has no picture. */
@@ -116,6 +132,7 @@ export class Stage {
     this.#list = list;
     this.#devices = devices;
     new ResizeObserver(() => this.#layOut()).observe(list);
+    document.addEventListener('visibilitychange', () => this.#tellSizes());
   }
 
   show(session) {
@@ -228,6 +245,20 @@ export class Stage {
       const startsLastRow = lastRowLength > 0 && index === inGrid.length - lastRowLength;
       tile.element.style.gridColumn = index < 0 ? '' : startsLastRow ? `${columns - lastRowLength + 1} / span 2` : 'span 2';
     }
+    this.#tellSizes();
+  }
+
+  /** Tells the session what is seen of each picture; nothing is, while the page is hidden. */
+  #tellSizes() {
+    const sizes = new Map();
+    for (const tile of this.#tiles.values()) {
+      if (tile.element.dataset.self === 'yes') continue;
+      const { videoWidth, videoHeight } = tile.video;
+      const shape = videoWidth > 0 && videoHeight > 0 ? videoWidth / videoHeight : widest;
+      const box = document.hidden ? { width: 0, height: 0 } : tile.element.getBoundingClientRect();
+      sizes.set(tile.element.dataset.id, usefulSize(box, shape, window.devicePixelRatio || 1));
+    }
+    this.#session?.showSizes(sizes);
   }
 }
 
