@@ -273,11 +273,14 @@ final class SocketFanOut {
     var messages: UInt64 = 0
   }
 
-  private func books() throws -> Books {
+  /// - Parameter opens: what follows is measured, and not what went before. An answer allocates: it belongs to neither.
+  private func books(opens: Bool) throws -> Books {
     var books = Books()
     for thread in threads {
-      let (usage, mallocs) = (thread.usage, thread.allocationCount)
+      var mallocs = thread.allocationCount
+      let usage = thread.usage
       guard let snapshot = thread.snapshot() else { throw SocketFanOutError(description: "a shard does not answer") }
+      if opens { mallocs = thread.allocationCount }
       books.processorTime = books.processorTime + snapshot.processorTime
       books.usage = (books.usage.user + usage.user, books.usage.system + usage.system)
       books.mallocs += mallocs
@@ -289,10 +292,9 @@ final class SocketFanOut {
 
   /// What forwarding has cost while `work` ran.
   private func measure(_ work: () -> Void) throws -> (round: ForwardingRound, mallocs: Int64, messages: UInt64) {
-    let before = try books()
+    let before = try books(opens: true)
     work()
-    // The counters of allocations are read before the shard is asked, because an answer allocates.
-    let after = try books()
+    let after = try books(opens: false)
     let time = ProcessorTime(
       total: after.processorTime - before.processorTime, user: after.usage.user - before.usage.user,
       system: after.usage.system - before.usage.system)

@@ -1,11 +1,13 @@
 // `enfilade-bench window`: what it buys when packets wait for company, and what they pay for it.
 
 import ArgumentParser
+import EnfiladeIO
 import EnfiladeLoad
 import EnfiladeWire
 import Foundation
+import Synchronization
 
-struct WindowCommand: ParsableCommand {
+struct WindowCommand: ParsableCommand, Sendable {
   static let configuration = CommandConfiguration(
     commandName: "window",
     abstract: "Cost and latency at a given load, with the flush window off and on, in turn.",
@@ -54,13 +56,23 @@ struct WindowCommand: ParsableCommand {
     var on: Side
   }
 
+  /// On a processor of its own, beside the shard's: a feeder that spins would otherwise be the very thing that the shard waits for.
   func run() throws {
+    let result = Mutex<(any Error)?>(nil)
+    let thread = try SystemThread(name: "feeder", processor: 1) {
+      do { try measure() } catch { result.withLock { $0 = error } }
+    }
+    thread.join()
+    if let error = result.withLock({ $0 }) { throw error }
+  }
+
+  private func measure() throws {
     var shape = options.shape
     shape.unevenBytes = max(1, shape.unevenBytes)
     let gaps = VideoShape(bitrate: .zero).gapNanoseconds
     func bench(_ wait: TimeDelta) throws -> SocketFanOut {
       try SocketFanOut(
-        shape, profile: options.srtpProfile(), levelsRuns: options.levelling, settings: SocketSettings(longestWait: wait)
+        shape, profile: options.srtpProfile(), levelsRuns: options.levelling, settings: SocketSettings(pinsShard: true, longestWait: wait)
       ) { try options.makePacketProtector() }
     }
     let (off, on) = (try bench(.zero), try bench(.microseconds(Int64(longestWait))))
