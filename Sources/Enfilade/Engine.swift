@@ -69,8 +69,11 @@ public final class Engine: Sendable {
 
   /// The room of that name, which is made if there is none.
   ///
+  /// - Parameter configuration: the rules of a room that is made now; one that is there keeps its own.
   /// - Throws: ``EngineError/Code/shutDown`` after ``shutdown()``.
-  public func room(_ name: String) async throws(EngineError) -> Room { try await core.room(name) }
+  public func room(_ name: String, configuration: Room.Configuration = .init()) async throws(EngineError) -> Room {
+    try await core.room(name, configuration)
+  }
 
   /// The room of that name, if there is one.
   public func existingRoom(_ name: String) async -> Room? { await core.existingRoom(name) }

@@ -74,7 +74,8 @@ actor EngineCore {
     routes.withLock { routes in
       switch event {
       case .linkChanged(let link, _): return routes.links[link]?.room
-      case .mediaStarted(let key, _), .mediaEnded(let key), .encodingsWanted(let key, _): return routes.publications[key]
+      case .mediaStarted(let key, _), .mediaEnded(let key), .encodingsWanted(let key, _), .speech(let key, _):
+        return routes.publications[key]
       case .refused(let refusal):
         logger.error("A shard refused a command.", metadata: ["refusal": "\(refusal)"])
         return nil
@@ -87,11 +88,12 @@ actor EngineCore {
 
   // MARK: Rooms
 
-  func room(_ name: String) throws(EngineError) -> Room {
+  func room(_ name: String, _ configuration: Room.Configuration) throws(EngineError) -> Room {
     guard !isShutDown else { throw EngineError(code: .shutDown, reason: "the engine has been shut down") }
     if let room = rooms[name] { return room }
-    let room = Room(name: name, state: RoomState(name: name, core: self))
+    let room = Room(name: name, state: RoomState(name: name, configuration: configuration, core: self))
     rooms[name] = room
+    if configuration.lifetime != nil { Task { await room.state.scheduleExpiry() } }
     return room
   }
 
@@ -102,7 +104,7 @@ actor EngineCore {
   func shutdown() async {
     guard !isShutDown else { return }
     isShutDown = true
-    for room in allRooms() { await room.close() }
+    for room in allRooms() { await room.state.close(.shutDown) }
     runtime.stop()
     await router?.value
   }

@@ -30,6 +30,32 @@ public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     let name: String
     /// The room has been closed.
     public static let closed = Code(name: "closed")
+    /// Every seat is taken.
+    public static let full = Code(name: "full")
+    /// The room is locked.
+    public static let locked = Code(name: "locked")
+    /// One knocks at this room's door, and waits to be admitted: ``Room/knock(name:identity:role:subscribing:)``.
+    public static let lobby = Code(name: "lobby")
+    /// Nobody comes in before the host.
+    public static let hostAbsent = Code(name: "hostAbsent")
+    /// This identity was removed from the room, or blocked.
+    public static let blocked = Code(name: "blocked")
+    /// This identity is in the room already.
+    public static let duplicate = Code(name: "duplicate")
+    /// Whoever decides said no.
+    public static let denied = Code(name: "denied")
+    /// The knock was withdrawn.
+    public static let withdrawn = Code(name: "withdrawn")
+    /// Nobody decided in time.
+    public static let timedOut = Code(name: "timedOut")
+    /// The one in whose name this was asked may not do it.
+    public static let notPermitted = Code(name: "notPermitted")
+    /// There is no such publication in the room.
+    public static let unknownPublication = Code(name: "unknownPublication")
+    /// There is no such participant in the room, or nobody of that name waits in front of its door.
+    public static let unknownParticipant = Code(name: "unknownParticipant")
+    /// The publication is encrypted between its participants; the engine forwards it and can do nothing else with it.
+    public static let encrypted = Code(name: "encrypted")
     /// The participant has left.
     public static let left = Code(name: "left")
     /// There is no such media section, or not one of that kind.
@@ -53,6 +79,8 @@ public struct NegotiationError: Error, Hashable, Sendable, CustomStringConvertib
     public static let malformed = Code(name: "malformed")
     /// It is one, but not an offer we can answer: no BUNDLE, no rtcp-mux, no fingerprint, …
     public static let unsupported = Code(name: "unsupported")
+    /// It has more media sections that send than the room allows.
+    public static let tooManyPublications = Code(name: "tooManyPublications")
     /// It contradicts what was negotiated before.
     public static let conflicting = Code(name: "conflicting")
     /// The participant has left.

@@ -16,9 +16,33 @@ struct Member {
     let kind: MediaKind
     /// The names of its encodings (RFC 8851); empty when there is one.
     var rids: [String] = []
+    /// What the application says of it.
+    var description = PublicationDescription()
     /// The codec of the first packet; `nil` before it.
     var codec: String?
-    var isLive: Bool { codec != nil }
+    /// Its participant may publish it.
+    var isPermitted = true
+    /// It was muted in the room.
+    var isMuted = false
+    /// Its participant may take that back.
+    var mayUnmute = true
+    /// What its shards were last told.
+    var isGateClosed = false
+
+    /// Packets come, and others may have them.
+    var isLive: Bool { codec != nil && isPermitted }
+    /// Whether its shards are to let nothing of it through.
+    var wantsGateClosed: Bool { isMuted || !isPermitted }
+    var purpose: PublicationPurpose { description.purpose ?? (kind == .audio ? .microphone : .camera) }
+
+    func isPermitted(by permissions: Permissions) -> Bool {
+      guard !permissions.contains(.hidden) else { return false }
+      return switch purpose {
+      case .microphone: permissions.contains(.publishAudio)
+      case .camera: permissions.contains(.publishVideo)
+      case .screen, .screenAudio: permissions.contains(.publishScreen)
+      }
+    }
   }
 
   /// A media section through which this participant is sent something.
@@ -29,10 +53,15 @@ struct Member {
     let source: SSRC
     let retransmissionSource: SSRC
     var publication: PublicationKey?
+    /// What the application chose for it; `nil` leaves it to the room.
+    var chosen: PublicationKey?
   }
 
   let id: ParticipantID
   let name: String
+  /// Who it is to the application.
+  let identity: String?
+  var role: Role
   let policy: SubscriptionPolicy
   let link: LinkID
   let shard: Shard
@@ -44,12 +73,16 @@ struct Member {
   var connection = ConnectionState.connecting
   var sources: [Source] = []
   var slots: [Slot] = []
+  /// What there is room for on its screen; `nil` for everything.
+  var stage: Stage?
   /// What was last asked for by `receiversWanted`, so that it is not asked twice.
   var wanted = (audio: 0, video: 0)
 
-  init(id: ParticipantID, name: String, policy: SubscriptionPolicy, link: LinkID, shard: Shard, sessionID: UInt64) {
-    self.id = id
-    self.name = name
+  init(_ knocker: Knocker, policy: SubscriptionPolicy, link: LinkID, shard: Shard, sessionID: UInt64) {
+    id = knocker.id
+    name = knocker.name
+    identity = knocker.identity
+    role = knocker.role
     self.policy = policy
     self.link = link
     self.shard = shard
@@ -58,7 +91,8 @@ struct Member {
 
   /// Whether it is to receive what `publisher` offers.
   func wants(_ publisher: ParticipantID) -> Bool {
-    switch policy {
+    guard role.permissions.contains(.subscribe) else { return false }
+    return switch policy {
     case .everyone: publisher != id
     case .nobody: false
     case .only(let wanted): publisher == wanted && publisher != id
@@ -69,6 +103,16 @@ struct Member {
   func publication(_ source: Source) -> Publication {
     Publication(
       id: PublicationID(rawValue: source.key.rawValue), participant: id, participantName: name, kind: source.kind, mid: source.mid,
-      codec: source.codec)
+      codec: source.codec, purpose: source.purpose, isEncrypted: source.description.isEncrypted, isMuted: source.isMuted,
+      mayUnmute: source.mayUnmute)
   }
+
+  /// The participant as others see it.
+  var info: ParticipantInfo {
+    ParticipantInfo(
+      id: id, name: name, identity: identity, role: role, connection: connection, publications: sources.filter(\.isLive).map(publication))
+  }
+
+  /// Whether it takes a seat.
+  var isSeated: Bool { !role.permissions.contains(.hidden) }
 }

@@ -16,8 +16,12 @@ public enum LeaveReason: Sendable, Hashable {
   case left
   /// The link never came up, or broke for longer than consent lasts (RFC 7675 §5.1). The text names which.
   case connectionFailed(String)
+  /// It was removed from the room; with the words that were given.
+  case removed(String?)
+  /// Somebody of the same identity came in after it (``Room/DuplicatePolicy/replace``).
+  case replaced
   /// The room was closed.
-  case roomClosed
+  case roomClosed(CloseReason)
 }
 
 /// Something that happened in a room.
@@ -27,14 +31,32 @@ public enum RoomEvent: Sendable {
   /// The first packet of a publication has come: others can receive it.
   case publicationStarted(Publication)
   case publicationEnded(Publication)
+  /// A publication was muted or unmuted in the room.
+  case publicationChanged(Publication)
+  /// A participant is something else now, and may do other things.
+  case roleChanged(id: ParticipantID, role: Role)
+  /// Somebody waits in front of the door.
+  case knocked(Knocker)
+  /// Somebody waits there no longer. Who was admitted is in the room already.
+  case knockEnded(Knocker, KnockOutcome)
+  /// The room was locked or opened.
+  case lockChanged(isLocked: Bool, reason: LockReason)
+  /// The rules of the room are others now.
+  case configurationChanged(Room.Configuration)
+  /// The first who records has come, or the last one has gone: the participants have a right to know.
+  case recordingChanged(isRecorded: Bool)
   /// What `subscriber` now receives on its media section `mid`; `nil` when nothing.
   case slotChanged(subscriber: ParticipantID, mid: String, publication: Publication?)
+  /// The dominant speaker is another one now: the publication of its voice. While nobody speaks, it stays the last one who did.
+  case activeSpeaker(Publication)
   /// `subscriber` has too few receiving media sections for what it is to receive: it should offer again with so many more.
   case receiversWanted(subscriber: ParticipantID, audio: Int, video: Int)
   /// Of the simulcast encodings that `publisher` offers in its media section `mid`, these are watched, by their RIDs. The others may be paused
   /// (`RTCRtpEncodingParameters.active`) until they are named again; they should be back within a second.
   case encodingsWanted(publisher: ParticipantID, mid: String, rids: [String])
   case connectionChanged(id: ParticipantID, state: ConnectionState)
+  /// The room is closed, and everybody was sent out. The last event.
+  case closed(CloseReason)
   /// This many events were lost because they were not read in time.
   case dropped(count: Int)
 }

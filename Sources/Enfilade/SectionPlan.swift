@@ -62,6 +62,14 @@ struct SectionPlan {
     }
   }
 
+  /// Takes what the application says of the sections that bring something in, and what their participant may publish.
+  mutating func describe(_ descriptions: [String: PublicationDescription], permissions: Permissions) {
+    for index in sources.indices {
+      if let description = descriptions[sources[index].mid] { sources[index].description = description }
+      sources[index].isPermitted = sources[index].isPermitted(by: permissions)
+    }
+  }
+
   private func receiveSection(
     _ section: MediaSection, _ planned: Section, key: PublicationKey, kind: EnfiladeWire.MediaKind
   ) -> ReceiveSection {

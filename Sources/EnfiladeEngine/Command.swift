@@ -17,7 +17,7 @@ package enum Command: Sendable {
   case bind(SlotKey, PublicationKey?)
   /// What a slot's subscriber wants, and may have.
   case setTarget(SlotKey, LayerTarget)
-  /// A publication's packets stop, or go on, at the door.
+  /// A publication's packets stop, or go on. For every shard: its home, and those that mirror it.
   case setMuted(PublicationKey, Bool)
 }
 
@@ -28,6 +28,8 @@ package enum EngineEvent: Sendable {
   case mediaStarted(PublicationKey, MediaFormat)
   /// Of a publication's encodings these are watched, one bit each; the others need not be sent.
   case encodingsWanted(PublicationKey, UInt8)
+  /// How much a publication of sound speaks now: from its packets' levels (RFC 6464), at most some ten times a second.
+  case speech(PublicationKey, SpeechScore)
   /// The publisher said goodbye to its source (RFC 3550 §6.6).
   case mediaEnded(PublicationKey)
   /// A command named a link or slot that is not there, or could not be carried out.

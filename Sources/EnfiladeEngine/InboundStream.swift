@@ -44,6 +44,8 @@ package struct InboundStream: ~Copyable {
   /// A request that leaves with the next feedback.
   package var keyframeRequest: KeyframeRequester.Request?
   package var clock: SenderReportClock
+  /// How much it speaks, for sound.
+  package var speech = SpeechActivity()
   package var feedback: FeedbackCapabilities = []
   /// Widens the original sequence numbers of retransmissions.
   package var unwrapper = SequenceUnwrapper()

@@ -15,8 +15,6 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     case stream
     /// A stream is over.
     case streamEnded
-    /// A publication goes on after a pause: every decoder needs a fresh start.
-    case publicationRestarted
     /// A publication is gone, or was never there.
     case publicationEnded
     // From an outpost to home.

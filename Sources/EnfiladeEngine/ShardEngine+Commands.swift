@@ -26,14 +26,7 @@ extension ShardEngine {
       guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }
       outbound[stream].forwarder.setTarget(target)
       chooseLayer(for: stream, at: now)
-    case .setMuted(let key, let isMuted):
-      guard let publication = publicationIndices[key] else { return events.append(.refused(.unknownPublication(key))) }
-      publications[publication].isMuted = isMuted
-      // The picture stood still meanwhile; every decoder needs a fresh start.
-      if !isMuted {
-        restartSubscribers(of: publication, at: now)
-        tellOutposts(of: publication, .about(key, .publicationRestarted))
-      }
+    case .setMuted(let key, let isMuted): setMuted(key, isMuted, at: now)
     }
     publishLanes()
   }
@@ -145,6 +138,43 @@ extension ShardEngine {
   }
 
   // MARK: Subscriptions
+
+  /// Shuts or opens the door for a publication's packets, at its home and wherever it is mirrored: every shard is told.
+  private mutating func setMuted(_ key: PublicationKey, _ isMuted: Bool, at now: Instant) {
+    guard let publication = publicationIndices[key] else {
+      // A shard without a mirror has nothing to hold back.
+      if key.shard == configuration.shard { events.append(.refused(.unknownPublication(key))) }
+      return
+    }
+    guard publications[publication].isMuted != isMuted else { return }
+    publications[publication].isMuted = isMuted
+    withdrawPackets(of: publication)
+    // The picture stood still meanwhile; every decoder needs a fresh start.
+    if !isMuted { restartSubscribers(of: publication, at: now) }
+  }
+
+  /// Nothing of a publication that is here already goes out: neither what waits, nor what was kept to repair with.
+  private mutating func withdrawPackets(of publication: Int) {
+    withdrawRecords { engine, stream in engine.outbound[stream].publication == Int32(publication) }
+    for encoding in 0..<Limits.encodingCount where publications[publication].encodings[encoding] >= 0 {
+      let stream = publications[publication].encodings[encoding]
+      for index in nextPacket..<packets.count where packets[index].inbound == stream && !packets[index].isRepair {
+        packets[index].isRepair = true
+        drops.count(.publicationMuted)
+      }
+      inbound[Int(stream)].history.drain { slab.release($0) }
+    }
+  }
+
+  /// Takes back what was decided for some streams and has not been written.
+  private mutating func withdrawRecords(where isWithdrawn: (borrowing ShardEngine, Int) -> Bool) {
+    for index in 0..<records.count {
+      let stream = Int(records[index].stream)
+      guard outbound.contains(stream), isWithdrawn(self, stream) else { continue }
+      records[index].stream = -1
+      drops.count(.publicationMuted)
+    }
+  }
 
   private mutating func bind(_ slot: SlotKey, to key: PublicationKey?, at now: Instant) {
     guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }

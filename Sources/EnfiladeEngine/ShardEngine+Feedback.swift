@@ -82,6 +82,7 @@ extension ShardEngine {
     else {
       return drops.count(.rtcpUnknownTarget)
     }
+    guard !publications[Int(outbound[stream].publication)].isMuted else { return drops.count(.publicationMuted) }
     guard let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
       let current = inboundStream(generation: origin.generation, of: stream),
       let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input),

@@ -45,10 +45,19 @@ extension ShardEngine {
     inbound[stream].statistics.handlePacket(index, timestamp: view.timestamp, byteCount: view.payloadByteCount, at: now)
     inbound[stream].clock.handlePacket(timestamp: view.timestamp, at: now)
     if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
+    if inbound[stream].kind == .audio, let level = extensions.audioLevel(in: bytes) { hear(level, stream: stream, at: now) }
     return keep(
       Packet(
         handle: handle, start: 0, byteCount: byteCount, inbound: source.inbound, format: format.format, sequence: index,
         view: view, extensions: extensions), bytes: bytes, feedback: format.feedback, at: now)
+  }
+
+  /// Takes note of how loud a packet is, and tells what has changed. What nobody may hear is not told either.
+  private mutating func hear(_ level: AudioLevel, stream: Int, at now: Instant) {
+    guard let score = inbound[stream].speech.handleLevel(level.level, at: now) else { return }
+    let publication = inbound[stream].publication
+    guard !publications[publication].isMuted else { return }
+    events.append(.speech(publications[publication].key, score))
   }
 
   /// What a payload type stands for in a source's section. The answer is kept: sections are arrays, and a look at them counts references.

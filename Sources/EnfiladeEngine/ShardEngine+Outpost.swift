@@ -58,8 +58,6 @@ extension ShardEngine {
     case .packet: handleLent(message.handle, stream: message.stream, port: port, at: now)
     case .stream: handleDescription(message.handle, stream: message.stream, port: port, at: now)
     case .streamEnded: if let stream = slab.ports[port].mirror(of: message.stream) { endMirror(stream, at: now) }
-    case .publicationRestarted:
-      if let publication = mirroredPublication(message.publication, port: port) { restartSubscribers(of: publication, at: now) }
     case .publicationEnded:
       if let publication = mirroredPublication(message.publication, port: port) { removePublication(publication) }
     case .subscribe: handleSubscribe(message.publication, port: port)

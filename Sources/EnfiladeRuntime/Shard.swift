@@ -67,8 +67,10 @@ package final class Shard: Sendable {
   package var load: Int { presence.load }
 
   /// Sends a command; commands of one sender are carried out in order. `false` when the mailbox is full.
+  ///
+  /// - Parameter isUrgent: whether it is taken even then: what takes a right away must not be lost, and is asked for once for each thing there is.
   @discardableResult
-  package func post(_ command: Command) -> Bool { mailbox.post(.command(command)) }
+  package func post(_ command: Command, isUrgent: Bool = false) -> Bool { mailbox.post(.command(command), isUrgent: isUrgent) }
 
   /// The shard's counters, as soon as it gets to them; `nil` when it could not be asked.
   package func snapshot() async -> ShardSnapshot? {

@@ -2,11 +2,11 @@
 
 /// The bounds of one description. Text that exceeds one is refused with the bound's name, never cut.
 package struct SDPLimits: Hashable, Sendable {
-  /// The whole text. Chromium 156 writes 5.9 KB for a member's audio and video section with every codec, so this is 44 members; a page that
+  /// The whole text. Chromium 156 writes 5.9 KB for a member's audio and video section with every codec, so this is 88 members; a page that
   /// keeps Opus and VP8 alone makes it write 2.0 KB, and then the bound on sections is met first.
-  package var byteCount = 256 * 1024
+  package var byteCount = 512 * 1024
   /// Lines: Chromium 156 writes 194 for the same two sections, so this is reached together with the bytes.
-  package var lineCount = 10_000
+  package var lineCount = 20_000
   /// One line: a `group` that names as many sections as may be, with mids of thirty bytes.
   package var lineByteCount = 8 * 1024
   /// Media sections: two for each of 128 members.

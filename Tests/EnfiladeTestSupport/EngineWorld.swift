@@ -107,9 +107,13 @@ package final class EngineWorld {
 
   // MARK: Verbs
 
-  /// Has a command carried out by the shard it is for.
+  /// Has a command carried out by the shard it is for, or by all of them.
   package func perform(_ command: Command) {
-    engines[shard(of: command)].perform(command, at: now)
+    if case .setMuted = command {
+      for shard in running { engines[shard].perform(command, at: now) }
+    } else {
+      engines[shard(of: command)].perform(command, at: now)
+    }
     drain()
   }
 
@@ -272,6 +276,21 @@ package final class EngineWorld {
   package func injectBatch(_ datagrams: [(bytes: [UInt8], address: SocketAddress)]) {
     deliver(
       datagrams.map { Flight(arrival: now, serial: 0, bytes: $0.bytes, address: $0.address, isForEngine: true, transportNumber: nil) })
+  }
+
+  /// Lets what is under way arrive until `end`, and the engines take it, but has nothing sent yet: as a busy shard lets packets wait.
+  package func takeWithoutDraining(until end: Instant) {
+    now = max(now, end)
+    var offset = 0
+    while let flight = flights.popArrived(at: now) {
+      if flight.isForEngine {
+        take(flight.bytes, from: flight.address, segmentByteCount: 0, isTruncated: false, at: offset, shard: shard(at: flight.address))
+        offset += flight.bytes.count
+      } else {
+        peers.first { $0.address == flight.address }?.handleDatagram(flight.bytes, at: now, in: self)
+      }
+    }
+    for shard in running { engines[shard].finishBatch(at: now) }
   }
 
   /// The shard whose port a peer at this address was told.

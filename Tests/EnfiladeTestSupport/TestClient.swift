@@ -38,6 +38,8 @@ package final class TestClient {
 
   // What it sends.
   package var isSending = false
+  /// How loud its sound says it is (RFC 6464), in −dBov, up to 127; `nil` says nothing.
+  package var audioLevel: UInt8?
   package private(set) var sentCounts: [String: Int] = [:]
   package private(set) var keyframeCounts: [String: Int] = [:]
 
@@ -78,6 +80,7 @@ package final class TestClient {
   static let vp8Type: UInt8 = 96
   static let vp8RetransmissionType: UInt8 = 97
   static let midIdentifier: UInt8 = 4
+  static let levelIdentifier: UInt8 = 5
 
   /// A client on a free loopback port.
   package init(name: String, profiles: [SRTPProfile] = SRTPProfile.allCases) throws {
@@ -127,7 +130,7 @@ package final class TestClient {
         extensions: [
           SDPAttribute.ExtMap(id: UInt16(Self.midIdentifier), uri: ExtensionKind.mid.uri),
           SDPAttribute.ExtMap(id: 3, uri: ExtensionKind.transportSequenceNumber.uri),
-        ],
+        ] + (section.kind == .audio ? [SDPAttribute.ExtMap(id: UInt16(Self.levelIdentifier), uri: ExtensionKind.audioLevel.uri)] : []),
         source: LocalSource(
           ssrc: section.source, retransmission: section.kind == .video ? section.retransmissionSource : nil, cname: name, streamID: name,
           trackID: "\(name)-\(section.mid)"))
@@ -308,10 +311,15 @@ extension TestClient {
         section.kind == .audio
         ? TaggedPayload.opus(tag: stream.tag, byteCount: 90)
         : TaggedPayload.vp8(tag: stream.tag, isFirst: position == 0, isKeyframe: isKeyframe, byteCount: 1000 + position)
-      let packet = RTPBytes(
+      var packet = RTPBytes(
         payloadType: section.kind == .audio ? Self.opusType : Self.vp8Type, marker: section.kind == .video && position == count - 1,
         sequence: stream.next.wire.rawValue, timestamp: stream.timestamp, ssrc: section.source.rawValue,
         extensions: [.init(Self.midIdentifier, Array(section.mid.utf8))], payload: payload)
+      if let audioLevel, section.kind == .audio {
+        // Speech has dips.
+        let level = packet.sequence % 8 == 0 ? min(127, audioLevel + 60) : audioLevel
+        packet.extensions.append(.init(Self.levelIdentifier, [level]))
+      }
       stream.sent[packet.sequence] = packet
       stream.sent[packet.sequence &- 500] = nil
       sendRTP(packet, index: stream.next)

@@ -78,7 +78,7 @@ struct EmbeddingTests {
     #expect(await room.participants.isEmpty)
     await #expect(throws: RoomError.self) { try await room.join(name: "late") }
     await eventually("the log ends") { log.isOver }
-    #expect(log.words == ["joined guest", "left roomClosed"])
+    #expect(log.words == ["joined guest", "left roomClosed", "closed asked(nil)"])
     await room.close()
     #expect(try await engine.room("a") !== room)
     await engine.shutdown()

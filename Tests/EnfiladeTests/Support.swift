@@ -76,6 +76,7 @@ final class EventLog: Sendable {
   static func word(_ event: RoomEvent) -> String {
     switch event {
     case .participantJoined(_, let name): "joined \(name)"
+    case .participantLeft(_, .roomClosed): "left roomClosed"
     case .participantLeft(_, let reason): "left \(reason)"
     case .publicationStarted(let publication):
       "started \(publication.participantName) \(publication.kind.rawValue) \(publication.codec ?? "?")"
@@ -85,6 +86,16 @@ final class EventLog: Sendable {
     case .receiversWanted(_, let audio, let video): "wanted \(audio) \(video)"
     case .encodingsWanted(_, let mid, let rids): "encodings \(mid) \(rids.joined(separator: ","))"
     case .connectionChanged(_, let state): "connection \(state.rawValue)"
+    case .publicationChanged(let publication):
+      "changed \(publication.participantName) \(publication.kind.rawValue)\(publication.isMuted ? " muted" : "")"
+    case .activeSpeaker(let publication): "speaks \(publication.participantName)"
+    case .roleChanged(_, let role): "role \(role.name)"
+    case .knocked(let knocker): "knocked \(knocker.name)"
+    case .knockEnded(let knocker, let outcome): "knock \(knocker.name) \(outcome.rawValue)"
+    case .lockChanged(let isLocked, let reason): "\(isLocked ? "locked" : "opened") \(reason.rawValue)"
+    case .configurationChanged: "configured"
+    case .recordingChanged(let isRecorded): "recorded \(isRecorded)"
+    case .closed(let reason): "closed \(reason)"
     case .dropped(let count): "dropped \(count)"
     }
   }
@@ -117,9 +128,11 @@ struct Guest {
 
   /// Joins, describes what it has, and takes the answer.
   static func join(
-    _ room: Room, _ name: String, subscribing policy: SubscriptionPolicy = .everyone, _ sections: [(EnfiladeWire.MediaKind, MediaDirection)]
+    _ room: Room, _ name: String, identity: String? = nil, role: Role = .member, subscribing policy: SubscriptionPolicy = .everyone,
+    _ sections: [(EnfiladeWire.MediaKind, MediaDirection)]
   ) async throws -> Guest {
-    let guest = Guest(participant: try await room.join(name: name, subscribing: policy), client: try TestClient(name: name))
+    let guest = Guest(
+      participant: try await room.join(name: name, identity: identity, role: role, subscribing: policy), client: try TestClient(name: name))
     for (kind, direction) in sections { guest.client.addSection(kind, direction) }
     try await guest.negotiate()
     return guest

@@ -235,6 +235,9 @@ actor Meeting {
       let wanted = WantedReceivers(audio: audio, video: video)
       members[index].receiversWanted = wanted
       write(.receiversWanted(wanted, to: subscriber))
+    case .activeSpeaker, .publicationChanged, .roleChanged, .knocked, .knockEnded, .lockChanged, .configurationChanged, .recordingChanged,
+      .closed:
+      break  // This server's rooms are open to everybody.
     case .encodingsWanted(let publisher, let mid, let rids):
       guard let index = index(of: publisher) else { return }
       let wanted = WantedEncodings(mid: mid, rids: rids)

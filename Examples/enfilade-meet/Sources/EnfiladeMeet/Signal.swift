@@ -104,6 +104,8 @@ extension LeaveReason {
     switch self {
     case .left: "left"
     case .connectionFailed(let detail): "connection failed: \(detail)"
+    case .removed: "removed"
+    case .replaced: "replaced"
     case .roomClosed: "room closed"
     }
   }
