@@ -63,9 +63,17 @@ extension RoomState {
 
   /// Tells the engine what is of use in each place.
   func setTargets(of member: Member) {
-    guard let stage = member.stage else { return }
-    let pictures = member.slots.filter { $0.kind == .video }
-    for (slot, constraint) in zip(pictures, stage.pictures) { member.shard.post(.setTarget(slot.key, LayerTarget(constraint))) }
+    guard let index = members.firstIndex(where: { $0.id == member.id }) else { return }
+    let pictures = members[index].slots.indices.filter { members[index].slots[$0].kind == .video }
+    for (place, position) in pictures.enumerated() {
+      let slot = members[index].slots[position]
+      if let stage = member.stage {
+        members[index].slots[position].constraint = place < stage.pictures.count ? stage.pictures[place] : .init()
+      }
+      // What an engine is not told is not constrained.
+      guard members[index].slots[position].constraint != slot.constraint || core.shedLevels[member.shard.index] > 0 else { continue }
+      postTarget(of: members[index].slots[position], to: members[index])
+    }
   }
 
   // MARK: Speech

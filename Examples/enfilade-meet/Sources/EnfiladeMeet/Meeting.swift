@@ -236,7 +236,7 @@ actor Meeting {
       members[index].receiversWanted = wanted
       write(.receiversWanted(wanted, to: subscriber))
     case .activeSpeaker, .publicationChanged, .roleChanged, .knocked, .knockEnded, .lockChanged, .configurationChanged, .recordingChanged,
-      .closed:
+      .picturesLimited, .closed:
       break  // This server's rooms are open to everybody.
     case .encodingsWanted(let publisher, let mid, let rids):
       guard let index = index(of: publisher) else { return }
