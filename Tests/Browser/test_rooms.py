@@ -1,9 +1,14 @@
 """The rules of rooms, as people meet them: the door, the host, what is written, what is shown, and what nobody but them can see."""
 
 import json
+import signal
+import ssl
+import subprocess
 import time
+import urllib.request
 
 from meeting import Person, expect_at_most, wait_until
+from server import Server
 from whip import ask
 
 
@@ -247,3 +252,76 @@ def test_what_operators_look_at(server, room, chromium):
     assert 'enfilade_meet_participants{connection="connected"} 1' in lines, metrics.text
     names = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     assert all(line.startswith("#") or line.split("{")[0].split()[0] in names for line in lines)
+
+
+def test_a_server_that_is_told_to_stop_tells_who_is_there(chromium):
+    server = Server("--drain-seconds", "30")
+    try:
+        ada = Person(chromium(), server, "last", "Ada").join()
+        server.child.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "about to stop" in text_of(ada, "toast"), 5, "Ada is told")
+        assert request(server, "GET", "/health").status == 503
+        late = post(server, "/rooms/last/participants", {"name": "Bela"})
+        assert late.status == 503 and "Retry-After" in late.headers
+        assert ada.browser.evaluate("window.enfilade.state") == "live", "the meeting goes on"
+        started = time.monotonic()
+        ada.leave()
+        assert server.child.process.wait(15) == 0
+        print(f"stopped {time.monotonic() - started:.1f} s after the last had left")
+    finally:
+        server.stop()
+
+
+def test_a_deadline_ends_the_waiting():
+    server = Server("--drain-seconds", "1")
+    try:
+        assert post(server, "/rooms/last/participants", {"name": "Ada"}).status == 201
+        started = time.monotonic()
+        assert server.child.terminate(15) == 0
+        expect_at_most(time.monotonic() - started, 3, 8, "seconds until a server stops in which somebody stays, with a deadline of one")
+    finally:
+        server.stop()
+
+
+def test_served_by_https(tmp_path):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )
+    server = Server("--tls-certificate", str(certificate), "--tls-key", str(key))
+    try:
+        assert server.url.startswith("https://")
+        with urllib.request.urlopen(f"{server.url}/", context=ssl.create_default_context(cafile=certificate), timeout=10) as response:
+            assert response.status == 200
+            assert response.headers["Strict-Transport-Security"].startswith("max-age=")
+            assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+    finally:
+        server.stop()
+
+
+def test_over_ipv6_alone(server, room, chromium):
+    browser = chromium()
+    browser.inject(
+        """
+        (() => {
+          const apply = RTCPeerConnection.prototype.setRemoteDescription;
+          RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+            const lines = sdp.split('\\r\\n').filter((line) => !line.startsWith('a=candidate:') || line.split(' ')[4].includes(':'));
+            return apply.call(this, { type, sdp: lines.join('\\r\\n') });
+          };
+        })();
+        """
+    )
+    ada = Person(chromium(), server, room, "Ada").join()
+    bela = Person(browser, server, room, "Bela").join()
+    bela.wait_for_pictures(["Ada"])
+    ada.wait_for_pictures(["Bela"])
+    address = browser.evaluate(
+        "(async () => { const report = await window.enfilade.peerConnection.getStats();"
+        " const pair = [...report.values()].find((stat) => stat.type === 'candidate-pair' && stat.nominated && stat.state === 'succeeded');"
+        " return report.get(pair.remoteCandidateId).address; })()"
+    )
+    assert ":" in address, f"the path leads to {address}"
