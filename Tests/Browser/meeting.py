@@ -39,14 +39,16 @@ def expect_at_most(value, wanted, most, what):
 class Person:
     """Somebody in a meeting."""
 
-    def __init__(self, browser, server, room, name, capture="640x360@30"):
+    def __init__(self, browser, server, room, name, capture="640x360@30", fragment=""):
         self.browser = browser
         self.name = name
-        self._url = f"{server.url}/r/{room}?capture={capture}"
+        self._url = f"{server.url}/r/{room}?capture={capture}{fragment}"
 
     # What a person does
 
     def open(self):
+        # Where only the fragment differs, a browser would not load the page again.
+        self.browser.open("about:blank")
         self.browser.open(self._url)
         wait_until(lambda: self.browser.evaluate("document.body.dataset.view") == "lobby", 20, f"{self.name} sees the lobby")
         return self

@@ -15,7 +15,8 @@ class Server:
     # Every meeting is spread over both, so that each test sees media cross from one to the other.
     _shards = 2
 
-    def __init__(self):
+    def __init__(self, *arguments):
+        self._arguments = arguments
         self._start()
 
     def _start(self):
@@ -24,11 +25,11 @@ class Server:
             f"enfilade-meet-{next(self._numbers)}",
             [
                 os.environ["ENFILADE_MEET"], "--host", "127.0.0.1", "--http-port", "0", "--udp-port", str(self.udp_ports[0]),
-                "--shards", str(self._shards), "--room-spread", "0", "--log-level", "info",
+                "--shards", str(self._shards), "--room-spread", "0", "--log-level", "info", *self._arguments,
             ],
         )
-        found = self.child.wait_for(lambda output: re.search(r"http://localhost:(\d+)", output), 20, "link")
-        self.url = f"http://localhost:{found.group(1)}"
+        found = self.child.wait_for(lambda output: re.search(r"https?://localhost:\d+", output), 20, "link")
+        self.url = found.group(0)
 
     @property
     def is_running(self):

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from meeting import Person, wait_until
+from test_rooms import post
 
 FOLDER = Path(os.environ["ENFILADE_SCREENSHOTS"])
 DESKTOP = (1280, 800)
@@ -60,9 +61,60 @@ def test_the_page_is_seen(server, room, chromium):
 
     bela.click("camera")
     cleo.click("microphone")
+    cleo.click("hand")
     wait_until(lambda: (ada.tile_of("Béla Bartók") or {}).get("reason") == "Camera off", 5, "the reason for no picture")
     shoot(browser, "meeting-of-3-camera-off")
     shoot(browser, "meeting-of-3-camera-off-phone-dark", PHONE, dark=True)
+
+    browser.resize(*DESKTOP)
+    ada.click("people")
+    post(server, f"/rooms/{room}", {"lobby": True}, ada.browser.evaluate("window.enfilade.signaling.token"), method="PATCH")
+    assert post(server, f"/rooms/{room}/participants", {"name": "Dora Maar"}).status == 202
+    wait_until(lambda: ada.browser.evaluate("document.querySelector('#waiting-list .admit') !== null"), 5, "Ada sees who waits")
+    shoot(browser, "people")
+    shoot(browser, "people-dark", dark=True)
+    shoot(browser, "people-phone", PHONE)
+    expect_no_overflow(browser)
+
+    browser.resize(*DESKTOP)
+    for person, words in ((cleo, "Can you all see my screen?"), (ada, "Yes, and hear you."), (bela, "Now we can.")):
+        assert person.browser.evaluate(f"window.enfilade.signaling.post({words!r}).then(() => true)")
+    ada.click("chat")
+    shoot(browser, "chat")
+    ada.click("panel-close")
+    ada.click("statistics")
+    cleo.click("share")
+    wait_until(lambda: any(tile["isScreen"] and tile["hasPicture"] for tile in ada.tiles()), 20, "Cleo's screen")
+    time.sleep(1)
+    shoot(browser, "screen-and-statistics")
+    ada.click("statistics")
+    shoot(browser, "screen-phone", PHONE)
+    expect_no_overflow(browser)
+    cleo.click("stop-sharing")
+    browser.resize(*DESKTOP)
+    wait_until(lambda: not any(tile["isScreen"] for tile in ada.tiles()), 10, "the screen goes")
+    ada.click("view")
+    shoot(browser, "speaker")
+    shoot(browser, "speaker-dark", dark=True)
+    ada.click("view")
+
+    post(server, f"/rooms/{room}", {"lobby": False}, ada.browser.evaluate("window.enfilade.signaling.token"), method="PATCH")
+    names = ["Erik Satie", "Fanny Hensel", "Grete Hermann", "Hedy Lamarr", "Ida Noddack", "Jutta Cords", "Kurt Weill", "Lise Meitner", "Max Born", "Niels Bohr",
+             "Olga Taussky", "Paul Klee", "Rosa Parks"]
+    for name in names:
+        assert post(server, f"/rooms/{room}/participants", {"name": name}).status == 201
+    wait_until(lambda: len(ada.tiles()) >= 16, 10, "sixteen people")
+    shoot(browser, "meeting-of-16")
+    shoot(browser, "meeting-of-16-dark", dark=True)
+    shoot(browser, "meeting-of-16-phone", PHONE)
+    expect_no_overflow(browser)
+    assert not browser.evaluate("document.getElementById('page-next').hidden"), "sixteen people do not fit on a phone at once"
+    shown = {tile["id"] for tile in ada.tiles() if tile["isShown"]}
+    ada.click("page-next")
+    assert not shown & {tile["id"] for tile in ada.tiles() if tile["isShown"] and not tile["isSelf"]}, "another page shows others"
+    browser.resize(*DESKTOP)
+    browser.evaluate("void document.getElementById('more').click()")
+    shoot(browser, "menu")
     ada.leave()
     shoot(browser, "left")
 

@@ -41,8 +41,8 @@ struct EventStream: Sendable {
         cursor = last
         let text = signals.map { Self.text(id: $0.id, signal: $0.signal) }.joined()
         try await writer.write(ByteBuffer(string: text.isEmpty ? ":\n\n" : text))
-      case .gone:
-        let goodbye = Signal.goodbye(reason: "not in the room any more", to: reader)
+      case .gone(let reason):
+        let goodbye = Signal.goodbye(reason: reason, to: reader)
         try await writer.write(ByteBuffer(string: Self.text(id: nil, signal: goodbye)))
         return
       }

@@ -32,10 +32,12 @@ package struct Journal {
   }
 
   /// The signals after `number` that `reader` may see, or `nil` if some of them are no longer kept.
-  package func signals(after number: Int, for reader: ParticipantID) -> [(number: Int, signal: Signal)]? {
+  package func signals(
+    after number: Int, for reader: ParticipantID, isModerator: Bool = false
+  ) -> [(number: Int, signal: Signal)]? {
     guard number >= firstNumber - 1, number <= lastNumber else { return nil }
     return entries[(number - firstNumber + 1)...].enumerated().compactMap { offset, signal in
-      guard signal.audience == nil || signal.audience == reader else { return nil }
+      guard signal.isFor(reader, isModerator: isModerator) else { return nil }
       return (number + 1 + offset, signal)
     }
   }

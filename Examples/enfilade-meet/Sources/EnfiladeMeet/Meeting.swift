@@ -1,34 +1,42 @@
 // One room with its members and its journal of events.
 //
-// The engine decides what happens in the room; a meeting follows the engine's events, adds what only signaling knows (tokens, roles, what
-// people say about their own microphones) and writes it all into the journal, from which every event stream reads at its own pace.
+// The engine decides what happens in the room; a meeting follows the engine's events, adds what only signaling knows (tokens, what people say
+// about their own microphones, what they write) and writes it all into the journal, from which every event stream reads at its own pace.
 
 import Enfilade
 import Logging
 
 /// A room, as signaling sees it.
 actor Meeting {
-  /// Why somebody cannot get in.
-  enum Refusal: Error {
-    /// The meeting has ended in this very moment; there will be a new one of the same name.
-    case retired
-    case full
-    case engine(RoomError)
-  }
-
   nonisolated let room: Room
-  private let options: MeetOptions
-  private let logger: Logger
-  private var members: [Member] = []
+  let options: MeetOptions
+  let logger: Logger
+  var members: [Member] = []
+  /// Who waits in front of the door, or did and has not heard yet.
+  var visitors: [ParticipantID: Visitor] = [:]
+  /// Wakes those who ask what has been decided.
+  var doorbells: [Int: AsyncStream<Void>.Continuation] = [:]
+  /// Whether there is or was somebody who decides.
+  var isHosted = false
+  private(set) var rules: RulesState
+  private var knockers: [KnockerState] = []
+  private var messages: [Message] = []
+  private var messageLimiter = RateLimiter(burst: 10, perMinute: 60)
+  private var handCount = 0
+  private var isRecorded = false
+  private var speaker: ParticipantID?
+  /// Why who is not in the room any more is not, for streams that have not been told yet.
+  private var farewells: [ParticipantID: String] = [:]
   private var journal: Journal
   private var bells: [Int: AsyncStream<Void>.Continuation] = [:]
-  private var nextBell = 0
-  private var isRetired = false
-  private var emptySince: ContinuousClock.Instant?
+  var nextBell = 0
+  private(set) var isRetired = false
+  var emptySince: ContinuousClock.Instant?
   private var following: Task<Void, Never>?
 
-  init(room: Room, options: MeetOptions, logger: Logger) {
+  init(room: Room, rules: Room.Configuration, options: MeetOptions, logger: Logger) {
     self.room = room
+    self.rules = RulesState(rules)
     self.options = options
     self.logger = logger
     self.journal = Journal(epoch: Token().description)
@@ -51,30 +59,6 @@ actor Meeting {
 
   // MARK: Members
 
-  /// Lets somebody in.
-  ///
-  /// - Throws: `Refusal`.
-  func admit(name: DisplayName, role: Role, subscribing: SubscriptionPolicy) async throws(Refusal) -> Member {
-    guard !isRetired else { throw .retired }
-    guard members.count < options.maximumParticipants else { throw .full }
-    let participant: Participant
-    do {
-      participant = try await room.join(name: name.description, subscribing: subscribing)
-    } catch {
-      throw .engine(error)
-    }
-    guard !isRetired else {
-      await participant.leave()
-      throw .retired
-    }
-    let member = Member(participant: participant, role: role, token: Token())
-    members.append(member)
-    emptySince = nil
-    write(.participantJoined(member.state))
-    logger.info("joined", metadata: ["room": "\(room.name)", "participant": "\(participant.id)", "role": "\(role.rawValue)"])
-    return member
-  }
-
   /// The member with this id, if the token is theirs.
   func member(_ id: String, token: Substring?) throws(Problem) -> Member {
     guard let member = members.first(where: { $0.id.rawValue == id }) else { throw .unknownParticipant }
@@ -83,8 +67,8 @@ actor Meeting {
   }
 
   /// The WHIP or WHEP session whose URL ends with `token`.
-  func session(_ token: String, role: Role) -> Member? {
-    members.first { $0.role == role && $0.token.matches(token) }
+  func session(_ token: String, entrance: Entrance) -> Member? {
+    members.first { $0.entrance == entrance && $0.token.matches(token) }
   }
 
   /// Whether this participant is in the room.
@@ -94,20 +78,45 @@ actor Meeting {
 
   var memberCount: Int { members.count }
 
+  /// How many wait in front of the door.
+  var visitorCount: Int { knockers.count }
+
   /// How many lines of each kind somebody who comes in now will need to receive everybody.
   var receivers: WantedReceivers {
     let publications = members.flatMap(\.publications)
     return .init(audio: publications.count { $0.kind == .audio }, video: publications.count { $0.kind == .video })
   }
 
-  /// Takes note of what a member says about their own devices.
-  func setDevices(of id: ParticipantID, microphone: Bool?, camera: Bool?) throws(Problem) -> ParticipantState {
+  /// Takes note of what a member says about themselves; a microphone that is turned on takes a muting by the host back, where they may.
+  func note(_ change: MemberChange, of id: ParticipantID) async throws(Problem) -> ParticipantState {
     guard let index = index(of: id) else { throw .unknownParticipant }
-    if let microphone { members[index].microphone = microphone }
-    if let camera { members[index].camera = camera }
-    let state = members[index].state
-    write(.participantChanged(state))
-    return state
+    if let microphone = change.microphone { members[index].microphone = microphone }
+    if let camera = change.camera { members[index].camera = camera }
+    if let hand = change.hand, hand != (members[index].hand != nil) {
+      handCount += 1
+      members[index].hand = hand ? handCount : nil
+    }
+    let member = members[index]
+    write(.participantChanged(member.state))
+    do {
+      for publication in member.publications where publication.isMuted {
+        let isTurnedOn = publication.kind == .audio ? change.microphone == true : change.camera == true
+        if isTurnedOn { try await member.participant.unmute(publication.id) }
+      }
+    } catch {
+      throw Problem(error)
+    }
+    return member.state
+  }
+
+  /// Passes on what a member writes.
+  func post(_ text: String, from id: ParticipantID, at milliseconds: Int64) throws(Problem) {
+    guard let index = index(of: id) else { throw .unknownParticipant }
+    if let wait = messageLimiter.take(id.rawValue, at: .now) { throw .tooMany("That was many messages at once.", after: wait) }
+    let message = Message(from: id.rawValue, name: members[index].participant.name, text: text, at: milliseconds)
+    messages.append(message)
+    if messages.count > MeetOptions.messagesKept { messages.removeFirst() }
+    write(.message(message))
   }
 
   /// Replaces what a member wants of the pictures that it receives: what is not named any more is not constrained.
@@ -143,9 +152,15 @@ actor Meeting {
   func remove(_ id: ParticipantID, reason: String) async {
     guard let index = index(of: id) else { return }
     let member = members.remove(at: index)
-    write(.participantLeft(id, reason: reason))
-    logger.info("left", metadata: ["room": "\(room.name)", "participant": "\(id)", "reason": "\(reason)"])
+    noteLeaving(id, reason: reason)
     await member.participant.leave()
+  }
+
+  private func noteLeaving(_ id: ParticipantID, reason: String) {
+    write(.participantLeft(id, reason: reason))
+    if farewells.count >= options.maximumParticipants { farewells.removeAll() }
+    farewells[id] = reason
+    logger.info("left", metadata: ["room": "\(room.name)", "participant": "\(id)", "reason": "\(reason)"])
   }
 
   private func index(of id: ParticipantID) -> Int? { members.firstIndex { $0.id == id } }
@@ -155,17 +170,17 @@ actor Meeting {
   /// What a stream has to write next.
   enum Reading: Sendable {
     case signals([(id: String, signal: Signal)], upTo: Int)
-    case gone
+    case gone(reason: String)
   }
 
   /// Everything that `id` has not been told after event `cursor`; the whole state if there is no cursor or it lies too far back.
   func read(for id: ParticipantID, after cursor: Int?) -> Reading {
-    guard index(of: id) != nil else { return .gone }
+    guard let index = index(of: id) else { return .gone(reason: farewells[id] ?? "not in the room any more") }
     let last = journal.lastNumber
-    if let cursor, let signals = journal.signals(after: cursor, for: id) {
+    if let cursor, let signals = journal.signals(after: cursor, for: id, isModerator: members[index].moderates) {
       return .signals(signals.map { (journal.id(of: $0.number), $0.signal) }, upTo: last)
     }
-    return .signals([(journal.id(of: last), .snapshot(snapshot(for: id), to: id))], upTo: last)
+    return .signals([(journal.id(of: last), .snapshot(snapshot(for: members[index]), to: id))], upTo: last)
   }
 
   /// The place in the journal that a `Last-Event-ID` names.
@@ -196,33 +211,36 @@ actor Meeting {
     for bell in bells.values { bell.yield() }
   }
 
-  private func write(_ signal: Signal) {
+  func write(_ signal: Signal) {
     journal.append(signal)
     ring()
   }
 
-  private func snapshot(for id: ParticipantID) -> Snapshot {
-    let reader = members.first { $0.id == id }
-    return Snapshot(
-      room: room.name, id: id.rawValue, participants: members.map(\.state),
-      slots: (reader?.slots ?? []).map { .init(mid: $0.mid, publication: $0.publication.map(PublicationState.init)) },
-      receiversWanted: reader?.receiversWanted, encodings: reader?.encodings ?? [])
+  private func snapshot(for reader: Member) -> Snapshot {
+    Snapshot(
+      room: room.name, id: reader.id.rawValue, participants: members.map(\.state),
+      slots: reader.slots.map { .init(mid: $0.mid, publication: $0.publication.map(PublicationState.init)) },
+      receiversWanted: reader.receiversWanted, encodings: reader.encodings, rules: rules, knockers: reader.moderates ? knockers : [],
+      messages: messages, recorded: isRecorded, speaker: speaker?.rawValue)
   }
 
   /// Brings the state up to what the engine reports.
   private func handle(_ event: RoomEvent) async {
     switch event {
     case .participantJoined:
-      break  // Written by `admit`, which also knows the role.
+      break  // Written when the meeting takes a participant in, which also knows the role.
     case .participantLeft(let id, let reason):
       guard let index = index(of: id) else { return }
       members.remove(at: index)
-      write(.participantLeft(id, reason: reason.signalName))
+      noteLeaving(id, reason: reason.signalName)
     case .publicationStarted(let publication):
       guard let index = index(of: publication.participant) else { return }
-      members[index].publications.removeAll { $0.id == publication.id }
-      members[index].publications.append(publication)
+      members[index].note(publication)
       write(.publicationStarted(.init(publication)))
+    case .publicationChanged(let publication):
+      guard let index = index(of: publication.participant) else { return }
+      members[index].note(publication)
+      write(.publicationChanged(.init(publication)))
     case .publicationEnded(let publication):
       if let index = index(of: publication.participant) { members[index].publications.removeAll { $0.id == publication.id } }
       write(.publicationEnded(.init(publication)))
@@ -235,31 +253,64 @@ actor Meeting {
       let wanted = WantedReceivers(audio: audio, video: video)
       members[index].receiversWanted = wanted
       write(.receiversWanted(wanted, to: subscriber))
-    case .activeSpeaker, .publicationChanged, .roleChanged, .knocked, .knockEnded, .lockChanged, .configurationChanged, .recordingChanged,
-      .picturesLimited, .closed:
-      break  // This server's rooms are open to everybody.
+    case .picturesLimited(let reason):
+      logger.warning("Pictures are held back, or no more.", metadata: ["room": "\(room.name)", "reason": "\(reason ?? "over")"])
     case .encodingsWanted(let publisher, let mid, let rids):
       guard let index = index(of: publisher) else { return }
       let wanted = WantedEncodings(mid: mid, rids: rids)
       members[index].encodings.removeAll { $0.mid == mid }
       members[index].encodings.append(wanted)
       write(.encodingsWanted(wanted, to: publisher))
+    case .roleChanged(let id, let role):
+      guard let index = index(of: id) else { return }
+      members[index].role = role
+      write(.participantChanged(members[index].state))
+    case .knocked(let knocker):
+      knockers.append(.init(knocker))
+      write(.knocked(.init(knocker)))
+    case .knockEnded(let knocker, _):
+      knockers.removeAll { $0.id == knocker.id.rawValue }
+      write(.knockEnded(knocker.id))
+    case .lockChanged, .configurationChanged:
+      await noteRules()
+    case .recordingChanged(let isRecorded):
+      self.isRecorded = isRecorded
+      write(.recordingChanged(isRecorded))
+    case .activeSpeaker(let publication):
+      speaker = publication.participant
+      write(.activeSpeaker(publication.participant))
     case .connectionChanged(let id, let state):
       guard let index = index(of: id) else { return }
       members[index].connection = state
       write(.participantChanged(members[index].state))
+    case .closed:
+      isRetired = true
+      ring()
     case .dropped(let count):
       logger.warning("The engine's events came faster than they were read.", metadata: ["room": "\(room.name)", "dropped": "\(count)"])
       await reconcile()
     }
   }
 
+  private func noteRules() async {
+    let now = RulesState(await room.configuration)
+    guard now != rules else { return }
+    rules = now
+    write(.rulesChanged(now))
+  }
+
   /// After lost events: asks the engine who is there and what they publish, and starts a new journal, so that every stream gets a snapshot.
   private func reconcile() async {
-    var publications: [ParticipantID: [Publication]] = [:]
-    for participant in await room.participants { publications[participant.id] = await participant.publications }
-    members.removeAll { publications[$0.id] == nil }
-    for index in members.indices { members[index].publications = publications[members[index].id] ?? [] }
+    let infos = Dictionary(uniqueKeysWithValues: await room.participantInfos.map { ($0.id, $0) })
+    members.removeAll { infos[$0.id] == nil }
+    for index in members.indices {
+      guard let info = infos[members[index].id] else { continue }
+      members[index].publications = info.publications
+      members[index].connection = info.connection
+      members[index].role = info.role
+    }
+    knockers = await room.knockers.map(KnockerState.init)
+    rules = RulesState(await room.configuration)
     journal = Journal(epoch: Token().description)
     ring()
   }
@@ -268,8 +319,9 @@ actor Meeting {
 
   /// Removes who is gone.
   ///
-  /// Returns true, once, when the meeting has been empty for so long that it is over.
+  /// Returns true when the meeting has been empty for so long that it is over, or was ended.
   func tidy(at now: ContinuousClock.Instant) async -> Bool {
+    guard !isRetired else { return true }
     for index in members.indices {
       if members[index].isPresent {
         members[index].absentSince = nil
@@ -279,10 +331,11 @@ actor Meeting {
     }
     let absent = members.filter { member in member.absentSince.map { now - $0 >= options.absence } ?? false }
     for member in absent { await remove(member.id, reason: "absent") }
+    await tidyDoor(at: now)
 
-    guard members.isEmpty, !isRetired else {
+    guard members.isEmpty, visitors.isEmpty, !isRetired else {
       emptySince = nil
-      return false
+      return isRetired
     }
     let since = emptySince ?? now
     emptySince = since
@@ -294,10 +347,22 @@ actor Meeting {
   /// Ends the meeting: every stream stops, the room closes.
   func close() async {
     isRetired = true
-    following?.cancel()
-    for bell in bells.values { bell.finish() }
-    bells = [:]
-    members = []
     await room.close()
+    following?.cancel()
+    for bell in bells.values {
+      bell.yield()
+      bell.finish()
+    }
+    for doorbell in doorbells.values { doorbell.finish() }
+    bells = [:]
+    visitors = [:]
+    members = []
   }
+}
+
+/// What a member says about themselves; what is left out stays as it is.
+struct MemberChange: Decodable, Sendable {
+  let microphone: Bool?
+  let camera: Bool?
+  let hand: Bool?
 }

@@ -1,28 +1,41 @@
 // All meetings of this server. State lives in memory only.
 
-import Enfilade
+package import Enfilade
 import HTTPTypes
 import Hummingbird
-import Logging
-import ServiceLifecycle
+package import Logging
+package import ServiceLifecycle
 
 /// The meetings by name.
-actor Meetings: Service {
+package actor Meetings: Service {
   private enum Entry {
     case open(Meeting)
     /// The room is being closed; a new one of the same name waits for that.
     case closing(Task<Void, Never>)
   }
 
-  private let engine: Engine
-  private let options: MeetOptions
+  /// What `/metrics` counts.
+  struct Counters: Sendable {
+    var roomsOpened = 0
+    var joins = 0
+    var refusals: [String: Int] = [:]
+    var isDraining = false
+  }
+
+  let options: MeetOptions
+  nonisolated let engine: Engine
+  nonisolated let invitations: Invitations
   private let logger: Logger
   private var entries: [RoomName: Entry] = [:]
+  private(set) var counters = Counters()
+  private var joinLimiter: RateLimiter
 
-  init(engine: Engine, options: MeetOptions, logger: Logger) {
+  package init(engine: Engine, options: MeetOptions, logger: Logger) {
     self.engine = engine
     self.options = options
     self.logger = logger
+    invitations = Invitations(secret: options.inviteSecret ?? Token().description + Token().description)
+    joinLimiter = RateLimiter(burst: max(1, options.joinsPerMinute), perMinute: max(1, options.joinsPerMinute))
   }
 
   /// The meeting of this name, if it is open.
@@ -30,49 +43,90 @@ actor Meetings: Service {
     if case .open(let meeting) = entries[name] { meeting } else { nil }
   }
 
-  /// Lets somebody into the room of this name, which is opened if need be.
+  var openMeetings: [Meeting] {
+    entries.sorted { $0.key.description < $1.key.description }.compactMap { if case .open(let meeting) = $0.value { meeting } else { nil } }
+  }
+
+  /// Holds somebody to the number of joins in a minute.
   ///
-  /// - Throws: `Problem` 503 if the room or the server is full.
-  func admit(to name: RoomName, as displayName: DisplayName, role: Role, subscribing: SubscriptionPolicy) async throws -> (Meeting, Member)
-  {
+  /// - Throws: `Problem` 429 with the time to wait.
+  func allowJoin(from address: String) throws(Problem) {
+    guard options.joinsPerMinute > 0, let wait = joinLimiter.take(address, at: .now) else { return }
+    count("rateLimited")
+    throw .tooMany("Too many joins from your address.", after: wait)
+  }
+
+  /// Lets somebody into the room of this name, which is opened if need be, or lets them wait.
+  ///
+  /// - Parameter takesHostSeat: whether the first who comes into a room that nobody moderates becomes its host.
+  /// - Throws: `Problem`: 503 if the room or the server is full, 403, 409 or 423 for what the room's rules say.
+  func receive(_ arrival: Arrival, to name: RoomName, takesHostSeat: Bool = false) async throws(Problem) -> (
+    Meeting, Meeting.Admission, Role
+  ) {
+    guard !counters.isDraining else { throw .draining }
+    var arrival = arrival
     // A meeting can end between being found and being entered; then there is a new one to enter, and so on at most a few times.
     for _ in 0..<5 {
-      let meeting = try await open(name)
-      do {
-        return (meeting, try await meeting.admit(name: displayName, role: role, subscribing: subscribing))
-      } catch .retired {
-        continue
-      } catch .full {
-        throw Problem(.serviceUnavailable, "The room is full.", headers: [.retryAfter: "30"])
-      } catch .engine(let error) {
-        throw Problem(.serviceUnavailable, "The room takes nobody in: \(error)", headers: [.retryAfter: "30"])
+      let meeting = try await open(name, rules: options.rules)
+      if takesHostSeat, await meeting.takeHostSeat() { arrival.role = .host }
+      do throws(Meeting.Refusal) {
+        let admission = try await meeting.receive(arrival)
+        counters.joins += 1
+        return (meeting, admission, arrival.role)
+      } catch {
+        guard case .engine(let error) = error else { continue }
+        count("\(error.code)")
+        throw Problem(error)
       }
     }
     throw Problem(.serviceUnavailable, "The room is closing; try again.", headers: [.retryAfter: "1"])
   }
 
-  private func open(_ name: RoomName) async throws -> Meeting {
+  /// Opens a room with rules of its own.
+  ///
+  /// - Throws: `Problem` 409 if it is open already.
+  func create(_ name: RoomName, rules: Room.Configuration) async throws(Problem) {
+    guard !counters.isDraining else { throw .draining }
+    guard existing(name) == nil else { throw Problem(.conflict, "There is such a room already.") }
+    let meeting = try await open(name, rules: rules)
+    // Whoever made it has the invitation of a host.
+    _ = await meeting.takeHostSeat()
+  }
+
+  private func open(_ name: RoomName, rules: Room.Configuration) async throws(Problem) -> Meeting {
     while case .closing(let closing) = entries[name] { await closing.value }
-    if let meeting = existing(name) { return meeting }
+    if let meeting = existing(name) {
+      guard await meeting.isRetired else { return meeting }
+      await beginClosing(meeting, name).value
+    }
     guard entries.count < options.maximumRooms else {
       throw Problem(.serviceUnavailable, "The server has no place for another room.", headers: [.retryAfter: "60"])
     }
     let room: Room
     do {
-      room = try await engine.room(name.description)
+      room = try await engine.room(name.description, configuration: rules)
     } catch {
       throw Problem(.serviceUnavailable, "The room cannot be opened: \(error)", headers: [.retryAfter: "60"])
     }
     // Somebody else may have opened it meanwhile; the engine then gave both the same room.
     if let meeting = existing(name) { return meeting }
-    let meeting = Meeting(room: room, options: options, logger: logger)
+    let meeting = Meeting(room: room, rules: rules, options: options, logger: logger)
     entries[name] = .open(meeting)
+    counters.roomsOpened += 1
     await meeting.follow()
     return meeting
   }
 
+  private func count(_ refusal: String) {
+    // Bounded, whatever names there come to be.
+    guard counters.refusals.count < 64 || counters.refusals[refusal] != nil else { return }
+    counters.refusals[refusal, default: 0] += 1
+  }
+
+  // MARK: Life
+
   /// Looks for absent participants and empty rooms until the server stops; then ends every meeting.
-  func run() async throws {
+  package func run() async throws {
     await cancelWhenGracefulShutdown {
       let clock = ContinuousClock()
       var nextHeartbeat = clock.now + self.options.heartbeat
@@ -85,17 +139,35 @@ actor Meetings: Service {
     await closeAll()
   }
 
+  /// Takes nobody in any more, tells who is there, and waits until all have left, until the deadline at most.
+  package func drain(within deadline: Duration) async {
+    counters.isDraining = true
+    let end = ContinuousClock.now + deadline
+    for meeting in openMeetings { await meeting.write(.draining(seconds: Int(deadline.components.seconds))) }
+    while ContinuousClock.now < end {
+      var isEmpty = true
+      for meeting in openMeetings where await meeting.memberCount > 0 { isEmpty = false }
+      if isEmpty { return }
+      guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { return }
+    }
+  }
+
   private func tidy(at now: ContinuousClock.Instant, isHeartbeat: Bool) async {
     for (name, entry) in entries {
       guard case .open(let meeting) = entry else { continue }
       if isHeartbeat { await meeting.ring() }
-      guard await meeting.tidy(at: now) else { continue }
-      entries[name] = .closing(
-        Task {
-          await meeting.close()
-          self.forget(name)
-        })
+      if await meeting.tidy(at: now) { _ = beginClosing(meeting, name) }
     }
+  }
+
+  private func beginClosing(_ meeting: Meeting, _ name: RoomName) -> Task<Void, Never> {
+    if case .closing(let closing) = entries[name] { return closing }
+    let closing = Task {
+      await meeting.close()
+      self.forget(name)
+    }
+    entries[name] = .closing(closing)
+    return closing
   }
 
   private func forget(_ name: RoomName) { entries[name] = nil }

@@ -18,10 +18,9 @@ struct PageResources {
   /// What the page may do: load from here, talk to here, use camera and microphone, be framed by nobody.
   private static let pageHeaders: HTTPFields = [
     .contentSecurityPolicy:
-      "default-src 'self'; img-src 'self' data:; media-src 'self' blob: mediastream:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+      "default-src 'self'; script-src 'self'; worker-src 'self'; img-src 'self' data:; media-src 'self' blob: mediastream:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     .permissionsPolicy: "camera=(self), microphone=(self), display-capture=(self)",
-    .referrerPolicy: "no-referrer",
-    .xContentTypeOptions: "nosniff",
+    .crossOriginOpenerPolicy: "same-origin",
   ]
 
   private static let types = [
@@ -73,5 +72,5 @@ struct PageResources {
 
 extension HTTPField.Name {
   static let permissionsPolicy = HTTPField.Name("Permissions-Policy")!
-  static let referrerPolicy = HTTPField.Name("Referrer-Policy")!
+  static let crossOriginOpenerPolicy = HTTPField.Name("Cross-Origin-Opener-Policy")!
 }

@@ -10,16 +10,22 @@ extension Request {
   /// A session description for fifty participants stays well below it.
   static let bodyLimitByteCount = 64 * 1024
 
+  /// The media type that the request states, in lower case and without parameters.
+  var mediaType: String? { headers[.contentType]?.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased() }
+
   /// Reads the body.
   ///
   /// - Parameter mediaType: the only media type that is accepted here, in lower case.
   /// - Throws: `Problem` 415 for another media type, 413 for a longer body, 400 for text that is not UTF-8.
-  func text(mediaType: String) async throws -> String {
-    let stated = headers[.contentType]?.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased()
-    guard stated == mediaType else {
+  func text(mediaType: String) async throws -> String { try await text(mediaTypes: [mediaType]) }
+
+  /// The same, where several media types are accepted.
+  func text(mediaTypes: [String]) async throws -> String {
+    guard let mediaType, mediaTypes.contains(mediaType) else {
       let field: HTTPField.Name = method == .patch ? .acceptPatch : method == .put ? .accept : .acceptPost
-      let accepted: HTTPFields = [field: mediaType]
-      throw Problem(.unsupportedMediaType, "The body must be \(mediaType), and Content-Type must say so.", headers: accepted)
+      let accepted: HTTPFields = [field: mediaTypes.joined(separator: ", ")]
+      let wanted = mediaTypes.joined(separator: " or ")
+      throw Problem(.unsupportedMediaType, "The body must be \(wanted), and Content-Type must say so.", headers: accepted)
     }
     let tooLarge = Problem(.contentTooLarge, "The body is longer than \(Self.bodyLimitByteCount) bytes.")
     if let length = headers[.contentLength].flatMap({ Int($0) }), length > Self.bodyLimitByteCount { throw tooLarge }

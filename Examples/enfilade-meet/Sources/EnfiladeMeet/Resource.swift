@@ -5,7 +5,7 @@ import Hummingbird
 
 /// A path with its methods.
 struct Resource {
-  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+  typealias Handler = @Sendable (Request, MeetContext) async throws -> Response
 
   let path: RouterPath
   /// Whether pages of other origins may use it.
@@ -18,9 +18,9 @@ struct Resource {
 
   private static let known: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
 
-  func add(to router: Router<BasicRequestContext>) {
+  func add(to router: Router<MeetContext>, isSecure: Bool) {
     let allow = (methods.map(\.0) + [.options]).map(\.rawValue).joined(separator: ", ")
-    let common = commonHeaders(allow: allow)
+    let common = commonHeaders(allow: allow, isSecure: isSecure)
     for method in Self.known {
       let handler = methods.first { $0.0 == method }?.1
       router.on(path, method: method) { [acceptPost] request, context in
@@ -43,8 +43,10 @@ struct Resource {
     }
   }
 
-  private func commonHeaders(allow: String) -> HTTPFields {
-    var headers: HTTPFields = [.cacheControl: "no-store", .xContentTypeOptions: "nosniff"]
+  private func commonHeaders(allow: String, isSecure: Bool) -> HTTPFields {
+    var headers: HTTPFields = [.cacheControl: "no-store", .xContentTypeOptions: "nosniff", .referrerPolicy: "no-referrer"]
+    // What came by HTTPS once is asked for by HTTPS from then on (RFC 6797).
+    if isSecure { headers[.strictTransportSecurity] = "max-age=31536000" }
     if isOpenToOtherOrigins {
       headers[.accessControlAllowOrigin] = "*"
       headers[.accessControlAllowMethods] = allow
@@ -71,7 +73,7 @@ extension Response {
   }
 }
 
-extension BasicRequestContext {
+extension MeetContext {
   /// The room that the path names.
   var roomName: RoomName {
     get throws {
@@ -79,6 +81,10 @@ extension BasicRequestContext {
       return name
     }
   }
+}
+
+extension HTTPField.Name {
+  static let referrerPolicy = HTTPField.Name("Referrer-Policy")!
 }
 
 /// The media types of the protocol. RFC 4566, RFC 8840 §9

@@ -7,10 +7,10 @@ import Hummingbird
 /// The endpoint and the session resources of WHIP or of WHEP; the two differ only in who may send.
 struct SessionResources {
   let meetings: Meetings
-  /// `.publisher` is WHIP, `.viewer` is WHEP.
-  let role: Role
+  /// `.whip` or `.whep`.
+  let entrance: Entrance
 
-  private var word: String { role == .publisher ? "whip" : "whep" }
+  private var word: String { entrance.rawValue }
 
   var resources: [Resource] {
     [
@@ -23,14 +23,21 @@ struct SessionResources {
 
   // MARK: The endpoint
 
-  @Sendable private func create(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  @Sendable private func create(_ request: Request, _ context: MeetContext) async throws -> Response {
     let room = try context.roomName
     let subscribing = try await subscription(request, room: room)
     let offer = try await request.text(mediaType: MediaTypes.sdp)
-    let typed = request.uri.queryParameters["name"].map(String.init) ?? (role == .publisher ? "Stream" : "Viewer")
+    let typed = request.uri.queryParameters["name"].map(String.init) ?? (entrance == .whip ? "Stream" : "Viewer")
     guard let name = DisplayName(typed) else { throw Problem.badDisplayName }
+    try await meetings.allowJoin(from: context.clientAddress)
+    // RFC 9725 §4.5: what lets in is a bearer token.
+    let invitation = try await meetings.invitation(request.token, for: room)
+    let role: Role = entrance == .whip ? .publisher : .viewer
 
-    let (meeting, member) = try await meetings.admit(to: room, as: name, role: role, subscribing: subscribing)
+    let arrival = Arrival(
+      name: name, entrance: entrance, role: role, identity: invitation?.identity, subscribing: subscribing)
+    let (meeting, admission, _) = try await meetings.receive(arrival, to: room)
+    guard case .entered(let member) = admission else { preconditionFailure("Who comes by \(word) does not wait.") }
     do {
       let answer = try await member.participant.answer(offeredBy: offer)
       return .text(
@@ -48,7 +55,7 @@ struct SessionResources {
 
   /// A publisher hears nobody; a viewer sees whom they ask for, or everybody, but does not open a room.
   private func subscription(_ request: Request, room: RoomName) async throws -> SubscriptionPolicy {
-    guard role == .viewer else { return .nobody }
+    guard entrance == .whep else { return .nobody }
     guard let meeting = await meetings.existing(room) else { throw Problem.unknownRoom }
     guard let wanted = request.uri.queryParameters["participant"] else { return .everyone }
     guard let id = await meeting.participantID(wanted) else { throw Problem(.notFound, "There is no such participant to watch.") }
@@ -58,7 +65,7 @@ struct SessionResources {
   // MARK: The session
 
   /// Trickled candidates, or an ICE restart. RFC 9725 §4.3
-  @Sendable private func patch(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  @Sendable private func patch(_ request: Request, _ context: MeetContext) async throws -> Response {
     let (meeting, member) = try await session(context)
     let fragment = try await request.text(mediaType: MediaTypes.fragment)
     guard let condition = request.headers[.ifMatch] else {
@@ -86,15 +93,17 @@ struct SessionResources {
     return Response(status: .noContent)
   }
 
-  @Sendable private func delete(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  @Sendable private func delete(_ request: Request, _ context: MeetContext) async throws -> Response {
     let (meeting, member) = try await session(context)
     await meeting.remove(member.id, reason: "left")
     return Response(status: .ok)
   }
 
-  private func session(_ context: BasicRequestContext) async throws -> (Meeting, Member) {
+  private func session(_ context: MeetContext) async throws -> (Meeting, Member) {
     guard let meeting = await meetings.existing(try context.roomName) else { throw Problem.unknownSession }
-    guard let member = await meeting.session(try context.parameters.require("session"), role: role) else { throw Problem.unknownSession }
+    guard let member = await meeting.session(try context.parameters.require("session"), entrance: entrance) else {
+      throw Problem.unknownSession
+    }
     return (meeting, member)
   }
 }

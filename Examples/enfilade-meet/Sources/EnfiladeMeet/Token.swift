@@ -18,8 +18,11 @@ package struct Token: Sendable, CustomStringConvertible {
   /// Whether `text` is this token.
   ///
   /// Takes the same time wherever the first difference stands.
-  package func matches(_ text: some StringProtocol) -> Bool {
-    let mine = Array(description.utf8)
+  package func matches(_ text: some StringProtocol) -> Bool { Self.isSame(description, text) }
+
+  /// Whether two secrets are the same; takes the same time wherever the first difference stands.
+  package static func isSame(_ secret: String, _ text: some StringProtocol) -> Bool {
+    let mine = Array(secret.utf8)
     let theirs = Array(text.utf8)
     guard mine.count == theirs.count else { return false }
     return zip(mine, theirs).reduce(into: UInt8(0)) { difference, pair in difference |= pair.0 ^ pair.1 } == 0

@@ -25,7 +25,8 @@ private func withServer(
   var logger = Logger(label: "test")
   logger.logLevel = .critical
   do {
-    try await MeetServer.application(engine: engine, options: options, logger: logger).test(setup, test)
+    let meetings = Meetings(engine: engine, options: options, logger: logger)
+    try await MeetServer.application(meetings: meetings, logger: logger).test(setup, test)
   } catch {
     await engine.shutdown()
     throw error
@@ -107,6 +108,134 @@ struct MeetServerTests {
         #expect(response.headers[.allow] == allowed)
       }
     }
+  }
+
+  @Test("Joins from one address are bounded, and the answer says how long to wait")
+  func joinLimit() async throws {
+    var options = MeetOptions()
+    options.joinsPerMinute = 3
+    try await withServer(options: options) { client in
+      for name in ["Ada", "Bela", "Cleo"] { _ = try await join(client, as: name) }
+      try await client.execute(
+        uri: "/rooms/standup/participants", method: .post, headers: json, body: ByteBuffer(string: #"{"name":"Dora"}"#)
+      ) { response in
+        #expect(response.status == .tooManyRequests)
+        #expect(response.headers[.retryAfter] != nil)
+      }
+    }
+  }
+
+  @Test("Where invitations are needed, a name does not let in; an invitation does, as what it says, for its room")
+  func invitations() async throws {
+    var options = MeetOptions()
+    options.requiresInvite = true
+    try await withServer(options: options) { client in
+      let body = ByteBuffer(string: #"{"name":"Ada"}"#)
+      for path in ["participants", "whip", "whep"] {
+        let headers: HTTPFields = [.contentType: path == "participants" ? "application/json" : "application/sdp"]
+        // WHEP answers for a room that is not open before it asks who comes.
+        let expected: HTTPResponse.Status = path == "whep" ? .notFound : .unauthorized
+        try await client.execute(uri: "/rooms/standup/\(path)", method: .post, headers: headers, body: body) { response in
+          #expect(response.status == expected)
+        }
+      }
+      struct Invited: Decodable { let invite: String }
+      let made = try await client.execute(uri: "/rooms", method: .post, headers: json, body: ByteBuffer(string: #"{"room":"standup"}"#)) {
+        response in
+        #expect(response.status == .created)
+        return try JSONDecoder().decode(Invited.self, from: Data(String(buffer: response.body).utf8))
+      }
+      let invited = ByteBuffer(string: "{\"name\":\"Ada\",\"invite\":\"\(made.invite)\"}")
+      let ada = try await client.execute(uri: "/rooms/standup/participants", method: .post, headers: json, body: invited) { response in
+        #expect(response.status == .created)
+        return try JSONDecoder().decode(Joined.self, from: Data(String(buffer: response.body).utf8))
+      }
+      try await client.execute(uri: "/rooms/other/participants", method: .post, headers: json, body: invited) { response in
+        #expect(response.status == .forbidden)
+      }
+      // It was a host's: what hosts do is possible with the token that it gave.
+      try await client.execute(
+        uri: "/rooms/standup?token=\(ada.token)", method: .patch, headers: json, body: ByteBuffer(string: #"{"locked":true}"#)
+      ) { response in
+        #expect(response.status == .ok)
+        #expect(String(buffer: response.body).contains(#""locked":true"#))
+      }
+    }
+  }
+
+  @Test("Only hosts do what hosts do", arguments: ["PATCH /rooms/standup", "DELETE /rooms/standup", "POST /rooms/standup/mute"])
+  func membersDecideNothing(request: String) async throws {
+    try await withServer { client in
+      let ada = try await join(client)
+      let bela = try await join(client, as: "Bela")
+      let parts = request.split(separator: " ")
+      let method = try #require(HTTPRequest.Method(String(parts[0])))
+      for (token, expected) in [("", 401), ("nobody", 401), (bela.token, 403), (ada.token, method == .patch ? 200 : 204)] {
+        let uri = "\(parts[1])?token=\(token)"
+        try await client.execute(uri: uri, method: method, headers: json, body: ByteBuffer(string: "{}")) { response in
+          #expect(response.status.code == expected)
+        }
+      }
+    }
+  }
+
+  @Test("A message is bounded, and so is how often one writes")
+  func messages() async throws {
+    try await withServer { client in
+      let ada = try await join(client)
+      let uri = "/rooms/standup/participants/\(ada.id)/messages?token=\(ada.token)"
+      for text in ["", "   ", String(repeating: "x", count: 2001)] {
+        try await client.execute(uri: uri, method: .post, headers: json, body: ByteBuffer(string: "{\"text\":\"\(text)\"}")) { response in
+          #expect(response.status == .unprocessableContent)
+        }
+      }
+      var statuses: [Int] = []
+      for _ in 1...11 {
+        statuses.append(
+          try await client.execute(uri: uri, method: .post, headers: json, body: ByteBuffer(string: #"{"text":"hello"}"#)) {
+            $0.status.code
+          })
+      }
+      #expect(statuses == Array(repeating: 204, count: 10) + [429])
+    }
+  }
+
+  @Test("What operators look at is for who has the token")
+  func operators() async throws {
+    var options = MeetOptions()
+    options.operatorToken = "a secret of the operator"
+    try await withServer(options: options) { client in
+      for path in ["/metrics", "/debug/rooms"] {
+        try await client.execute(uri: path, method: .get) { #expect($0.status == .unauthorized) }
+        try await client.execute(uri: path, method: .get, headers: [.authorization: "Bearer a secret of the operator"]) {
+          #expect($0.status == .ok)
+        }
+      }
+      try await client.execute(uri: "/health", method: .get) { #expect($0.status == .ok) }
+    }
+  }
+
+  @Test("A server that drains takes nobody in, says so to who asks for its health, and is done when the last has left")
+  func draining() async throws {
+    let engine = try await Engine(.init(udpPort: 0, bindAddress: "127.0.0.1", includeLoopback: true))
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let meetings = Meetings(engine: engine, options: .init(), logger: logger)
+    try await MeetServer.application(meetings: meetings, logger: logger).test(.router) { client in
+      let ada = try await join(client)
+      let drain = Task { await meetings.drain(within: .seconds(60)) }
+      while try await client.execute(uri: "/health", method: .get, testCallback: { $0.status }) != .serviceUnavailable {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      try await client.execute(
+        uri: "/rooms/standup/participants", method: .post, headers: json, body: ByteBuffer(string: #"{"name":"Bela"}"#)
+      ) { response in
+        #expect(response.status == .serviceUnavailable)
+      }
+      try await client.execute(uri: "/rooms/standup/participants/\(ada.id)/leave?token=\(ada.token)", method: .post) { _ in }
+      await drain.value
+    }
+    await engine.shutdown()
   }
 
   @Test(

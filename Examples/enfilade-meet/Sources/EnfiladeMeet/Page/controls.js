@@ -35,6 +35,18 @@ export async function copyLink(link, field) {
   }
 }
 
+/** Asks before what cannot be taken back; true for yes. */
+export function ask(question, yes) {
+  const dialog = document.getElementById('question');
+  document.getElementById('question-text').textContent = question;
+  document.getElementById('question-yes').textContent = yes;
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+  });
+}
+
 let noteTimer = null;
 
 /** Says something for a few seconds. */

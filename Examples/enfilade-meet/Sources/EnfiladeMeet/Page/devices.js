@@ -33,6 +33,30 @@ export class Devices extends EventTarget {
     this.#capture = { width: 1280, height: 720, frameRate: 30, ...capture };
     this.audio = { track: null, isOn: false, problem: null };
     this.video = { track: null, isOn: false, problem: null };
+    this.screen = { track: null, isOn: false, problem: null };
+  }
+
+  static get canShare() {
+    return typeof navigator.mediaDevices?.getDisplayMedia === 'function';
+  }
+
+  /** Shows a screen, a window or a tab, as the person chooses; or ends that. */
+  async setScreen(isOn) {
+    if (isOn && !this.screen.track) {
+      try {
+        const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: false });
+        this.#take(this.screen, stream.getVideoTracks()[0]);
+        // Letters are to stay sharp, at the cost of motion.
+        this.screen.track.contentHint = 'detail';
+      } catch (error) {
+        this.screen.problem = reasonOf(error);
+      }
+    } else if (!isOn && this.screen.track) {
+      this.screen.track.onended = null;
+      this.screen.track.stop();
+      Object.assign(this.screen, { track: null, isOn: false, problem: null });
+    }
+    this.#changed();
   }
 
   /** Asks for both; what cannot be had is left out, with its reason. */
@@ -84,7 +108,7 @@ export class Devices extends EventTarget {
 
   /** Closes both. */
   close() {
-    for (const device of [this.audio, this.video]) {
+    for (const device of [this.audio, this.video, this.screen]) {
       if (device.track) device.track.onended = null;
       device.track?.stop();
       device.track = null;

@@ -20,7 +20,13 @@ export function publishingWish(search) {
 const bitsPerPixelAndSecond = 2;
 const leastBitrate = 100_000;
 
-/** The `sendEncodings` for a camera's track: a quarter, a half and the whole of its width, in this order. */
+/** Chromium leaves out the largest where a picture is too small for all, so no more are asked for. */
+function encodingCount(width, height) {
+  if (width * height >= 960 * 540) return 3;
+  return width * height >= 480 * 270 ? 2 : 1;
+}
+
+/** The `sendEncodings` for a camera's track: a quarter, a half and the whole of its width, in this order, as far as it is large enough. */
 export function encodingsFor({ codec, mode }, track) {
   const { width = 1280, height = 720 } = track.getSettings();
   const bitrate = (scale) => Math.round(Math.max(leastBitrate, (width * height * bitsPerPixelAndSecond) / scale ** 2));
@@ -28,7 +34,9 @@ export function encodingsFor({ codec, mode }, track) {
   if (mode) return [{ scalabilityMode: mode, maxBitrate: Math.round(bitrate(1) * 1.4) }];
   // Frames that can be left out are marked in VP8, VP9 and AV1. H.264 has no mark that everybody sends, so there they would only cost.
   const layers = codec === 'H264' ? {} : { scalabilityMode: 'L1T3' };
-  return [['q', 4], ['h', 2], ['f', 1]].map(([rid, scale]) => (
+  const count = encodingCount(width, height);
+  if (count === 1) return [{ maxBitrate: bitrate(1), ...layers }];
+  return [['q', 4], ['h', 2], ['f', 1]].slice(-count).map(([rid, scale]) => (
     { rid, scaleResolutionDownBy: scale, maxBitrate: bitrate(scale), ...layers }
   ));
 }

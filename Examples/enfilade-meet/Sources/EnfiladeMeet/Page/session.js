@@ -1,15 +1,19 @@
 // One person's stay in a room: a peer connection, kept alive, and the list of everybody with their media.
 
+import { Encryption } from './e2ee.js';
 import { encodingsFor, offerDependencyDescriptor, offerOnly, sendOnly } from './publishing.js';
 import { Signaling, SignalingError } from './signaling.js';
 
 const statsInterval = 1000;
+const messagesKept = 100;
 /** How long a broken path may mend itself before ICE is restarted. */
 const disconnectedGrace = 2000;
 /** After so many ICE restarts in a row that changed nothing, everything is built anew. */
 const restartLimit = 4;
 /** How long sizes of tiles settle before the server is told. */
 const wishDelay = 120;
+/** Text has to be read; it moves little. */
+const screenBitrate = 2_500_000;
 const backoff = (attempt) => Math.min(500 * 2 ** attempt, 8000);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -17,22 +21,36 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
  * Events: `change` (people, media or state; several at once are told as one), `silenced` (the browser will not play sound before the person
  * touches the page).
  *
- * `state` is `joining`, `live`, `reconnecting` or `left`.
+ * `state` is `joining`, `waiting` (in front of the door), `live`, `reconnecting` or `left`; `farewell` then says why, if it was not asked for.
  */
 export class Session extends EventTarget {
   state = 'joining';
   problem = null;
+  farewell = null;
+  /** The invitation of a host, once one has become one. */
+  invite = null;
+  rules = null;
+  /** Who waits in front of the door, for who may decide about them: `{ id, name }`. */
+  knockers = [];
+  /** What was written: `{ from, name, text, at }`. */
+  messages = [];
+  isRecorded = false;
+  speaker = null;
   /** Milliseconds of `performance.now()`: when what happened. */
   timeline = { asked: 0, joined: 0, answered: 0, connected: 0, firstPicture: {} };
 
   #room;
-  #name;
+  #who;
+  #encryption;
+  #waiting = null;
   #devices;
   #publishing;
   #id = null;
   #signaling = null;
   #connection = null;
-  #senders = { audio: null, video: null };
+  #senders = { audio: null, video: null, screen: null };
+  /** The m-lines that are sent, with what they show. */
+  #purposes = new Map();
   /** Everybody in the room, by id, in the order of joining. */
   #people = new Map();
   /** Which publication comes in on which m-line: mid to publication or null. */
@@ -59,11 +77,13 @@ export class Session extends EventTarget {
   #changeQueued = false;
   #entering = null;
 
-  /** `publishing` is a wish as `publishingWish` gives it. */
-  constructor(room, name, devices, publishing) {
+  /** `who` is `{ name, invite, device }`, `publishing` a wish as `publishingWish` gives it, `key` that of the link, if it has one. */
+  constructor(room, who, devices, publishing, key = null) {
     super();
     this.#room = room;
-    this.#name = name;
+    this.#who = who;
+    this.#encryption = key ? new Encryption(key) : null;
+    this.#encryption?.addEventListener('change', () => this.#changed());
     this.#devices = devices;
     this.#publishing = publishing;
     this.#devices.addEventListener('change', this.#devicesChanged);
@@ -82,7 +102,9 @@ export class Session extends EventTarget {
   }
 
   leave() {
+    this.#waiting?.abort();
     this.#setState('left');
+    this.#encryption?.close();
     this.#devices.removeEventListener('change', this.#devicesChanged);
     removeEventListener('online', this.#online);
     const signaling = this.#signaling;
@@ -116,8 +138,16 @@ export class Session extends EventTarget {
         microphone: person.microphone,
         camera: person.camera,
         connection: person.connection,
-        hasVideo: person.publications.some((publication) => publication.kind === 'video'),
+        hasVideo: person.publications.some((publication) => publication.purpose === 'camera'),
         hasAudio: person.publications.some((publication) => publication.kind === 'audio'),
+        hasScreen: person.publications.some((publication) => publication.purpose === 'screen'),
+        screenTrack: media.screen?.receiver.track ?? null,
+        screenFlow: media.screen ? this.#flow.get(media.screen.mid) ?? null : null,
+        screenMid: media.screen?.mid ?? null,
+        isMutedByHost: person.publications.some((publication) => publication.kind === 'audio' && publication.muted),
+        isPictureStopped: person.publications.some((publication) => publication.purpose === 'camera' && publication.muted),
+        moderates: person.moderates,
+        hand: person.hand,
         videoTrack: media.video?.receiver.track ?? null,
         videoFlow: media.video ? this.#flow.get(media.video.mid) ?? null : null,
         audioLevel: media.audio ? levelOf(media.audio.receiver) : 0,
@@ -153,22 +183,26 @@ export class Session extends EventTarget {
   // MARK: Entering
 
   async #enter() {
-    const signaling = await Signaling.join(this.#room, this.#name);
+    this.#waiting = new AbortController();
+    const signaling = await Signaling.join(this.#room, { ...this.#who, invite: this.invite ?? this.#who.invite }, {
+      onWaiting: () => this.#setState('waiting'), signal: this.#waiting.signal,
+    });
     if (this.state === 'left') return signaling.leave();
+    if (this.state === 'waiting') this.#setState('joining');
+    this.invite = signaling.invite ?? this.invite;
     this.#signaling = signaling;
     this.timeline.joined = performance.now();
     signaling.addEventListener('signal', (event) => this.#take(event.detail));
     signaling.addEventListener('lost', () => this.#changed());
     signaling.addEventListener('found', () => this.#changed());
-    signaling.addEventListener('gone', () => this.#signaling === signaling && this.#reenter());
+    signaling.addEventListener('gone', (event) => this.#signaling === signaling && this.#gone(event.detail));
 
     const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.#connection = connection;
     connection.addEventListener('connectionstatechange', () => this.#connection === connection && this.#connectionChanged());
     connection.addEventListener('track', (event) => this.#connection === connection && this.#trackCame(event));
 
-    this.#attach('audio');
-    this.#attach('video');
+    for (const kind of ['audio', 'video', 'screen']) this.#attach(kind);
     this.#addReceivers(signaling.receivers);
     // An offer without any m-line would not even connect.
     if (connection.getTransceivers().length === 0) this.#addReceivers({ audio: 1, video: 1 });
@@ -177,6 +211,18 @@ export class Session extends EventTarget {
     this.#tellDevices();
     this.#statsTimer = setInterval(() => this.#measure(), statsInterval);
     await this.#negotiate();
+  }
+
+  /** The server says that we are not in the room any more. */
+  #gone(reason) {
+    if (['removed', 'replaced', 'room closed', 'room expired', 'host left'].includes(reason)) this.#end(reason);
+    else this.#reenter();
+  }
+
+  #end(farewell) {
+    this.farewell = farewell;
+    this.leave();
+    this.dispatchEvent(new Event('ended'));
   }
 
   /** Throws everything away and joins again, for as long as it takes. */
@@ -191,6 +237,8 @@ export class Session extends EventTarget {
           await this.#enter();
           return;
         } catch (error) {
+          if (this.state === 'left') return;
+          if (error.isFinal) return this.#end(error.message);
           this.problem = error.message;
           this.#changed();
         }
@@ -218,7 +266,8 @@ export class Session extends EventTarget {
     this.#signaling = null;
     this.#connection?.close();
     this.#connection = null;
-    this.#senders = { audio: null, video: null };
+    this.#senders = { audio: null, video: null, screen: null };
+    this.#purposes.clear();
     for (const sink of this.#audioSinks.values()) sink.srcObject = null;
     this.#audioSinks.clear();
     this.#slots.clear();
@@ -263,7 +312,7 @@ export class Session extends EventTarget {
     this.#restartWanted = false;
     try {
       await connection.setLocalDescription(await connection.createOffer({ iceRestart }));
-      const answer = await signaling.offer(connection.localDescription.sdp);
+      const answer = await signaling.offer(connection.localDescription.sdp, this.#sections());
       if (this.#connection !== connection) return;
       await connection.setRemoteDescription({ type: 'answer', sdp: answer });
     } catch (error) {
@@ -275,10 +324,24 @@ export class Session extends EventTarget {
     this.#changed();
   }
 
+  /** What the server should know of the own m-lines. */
+  #sections() {
+    const sections = {};
+    for (const [transceiver, purpose] of this.#purposes) {
+      if (transceiver.mid !== null) sections[transceiver.mid] = { purpose, encrypted: this.#encryption !== null };
+    }
+    return sections;
+  }
+
   #addReceivers({ audio, video }) {
-    for (let count = 0; count < audio; count += 1) this.#connection.addTransceiver('audio', { direction: 'recvonly' });
+    for (let count = 0; count < audio; count += 1) {
+      const transceiver = this.#connection.addTransceiver('audio', { direction: 'recvonly' });
+      this.#encryption?.open(transceiver.receiver, 'audio');
+    }
     for (let count = 0; count < video; count += 1) {
-      offerDependencyDescriptor(this.#connection.addTransceiver('video', { direction: 'recvonly' }));
+      const transceiver = this.#connection.addTransceiver('video', { direction: 'recvonly' });
+      offerDependencyDescriptor(transceiver);
+      this.#encryption?.open(transceiver.receiver, 'video');
     }
   }
 
@@ -290,14 +353,23 @@ export class Session extends EventTarget {
     const sender = this.#senders[kind];
     if (sender) {
       sender.replaceTrack(track).catch(() => {});
-      return false;
+      if (kind !== 'screen') return false;
+      // A screen that is not shown any more is not published any more.
+      const transceiver = this.#connection.getTransceivers().find((candidate) => candidate.sender === sender);
+      const direction = track ? 'sendonly' : 'inactive';
+      if (!transceiver || transceiver.direction === direction) return false;
+      transceiver.direction = direction;
+      return true;
     }
     if (!track) return false;
-    const sendEncodings = kind === 'video' ? encodingsFor(this.#publishing, track) : undefined;
+    const encodings = { audio: undefined, video: encodingsFor(this.#publishing, track), screen: [{ maxBitrate: screenBitrate }] }[kind];
     const transceiver = this.#connection.addTransceiver(track, {
-      direction: 'sendonly', streams: [new MediaStream([track])], ...(sendEncodings && { sendEncodings }),
+      direction: 'sendonly', streams: [new MediaStream([track])], ...(encodings && { sendEncodings: encodings }),
     });
     if (kind === 'video') offerOnly(transceiver, this.#publishing.codec);
+    if (kind === 'screen') offerOnly(transceiver, 'VP8');
+    this.#encryption?.protect(transceiver.sender, kind === 'audio' ? 'audio' : 'video');
+    this.#purposes.set(transceiver, { audio: 'microphone', video: 'camera', screen: 'screen' }[kind]);
     this.#senders[kind] = transceiver.sender;
     return true;
   }
@@ -321,7 +393,7 @@ export class Session extends EventTarget {
   /**
    * Tells how large the others' pictures are shown, so that no more is sent than can be seen.
    *
-   * `sizes`: id to `{ width, height }` in pixels of the screen, or null for who is not shown.
+   * `sizes`: id, or `id:screen`, to `{ width, height }` in pixels of the screen, or null for what is not shown.
    */
   showSizes(sizes) {
     this.#sizes = sizes;
@@ -336,10 +408,11 @@ export class Session extends EventTarget {
     // Before the first answer there is nothing to constrain.
     if (!signaling || !this.timeline.answered) return;
     const constraints = [];
-    for (const [id, { video }] of this.#received()) {
-      if (!video || !this.#sizes.has(id)) continue;
-      const size = this.#sizes.get(id);
-      constraints.push({ mid: video.mid, ...(size ?? { paused: true }) });
+    for (const [id, { video, screen }] of this.#received()) {
+      for (const [transceiver, key] of [[video, id], [screen, `${id}:screen`]]) {
+        if (!transceiver || !this.#sizes.has(key)) continue;
+        constraints.push({ mid: transceiver.mid, ...(this.#sizes.get(key) ?? { paused: true }) });
+      }
     }
     const text = JSON.stringify(constraints);
     if (text === this.#toldWish) return;
@@ -352,7 +425,7 @@ export class Session extends EventTarget {
 
   #devicesChanged = () => {
     if (!this.#connection) return;
-    const isNew = [this.#attach('audio'), this.#attach('video')].includes(true);
+    const isNew = ['audio', 'video', 'screen'].map((kind) => this.#attach(kind)).includes(true);
     if (isNew) this.#renegotiate();
     this.#tellDevices();
     this.#changed();
@@ -360,7 +433,33 @@ export class Session extends EventTarget {
 
   #tellDevices() {
     const devices = { microphone: this.#devices.audio.isOn, camera: this.#devices.video.isOn };
-    this.#signaling?.setDevices(devices).catch(() => {});
+    this.#signaling?.tell(devices).catch((error) => {
+      if (error.status === 403) this.dispatchEvent(new CustomEvent('refused', { detail: error.message }));
+    });
+  }
+
+  // MARK: What people do
+
+  get self() {
+    return this.#people.get(this.#id) ?? null;
+  }
+
+  async raiseHand(isRaised) {
+    await this.#signaling?.tell({ hand: isRaised });
+  }
+
+  /** The line to the server, for what hosts do and what people write; `null` while there is none. */
+  get signaling() {
+    return this.#signaling;
+  }
+
+  get isEncrypted() {
+    return this.#encryption !== null;
+  }
+
+  /** Whether frames come that the link's key does not open. */
+  get isUndecryptable() {
+    return this.#encryption?.isFailing ?? false;
   }
 
   // MARK: The room's events
@@ -374,6 +473,37 @@ export class Session extends EventTarget {
         if (data.receiversWanted) this.#wanted = data.receiversWanted;
         this.#encodings = new Map(data.encodings.map(({ mid, rids }) => [mid, rids]));
         this.#applyEncodings();
+        this.rules = data.rules;
+        this.knockers = data.knockers;
+        this.messages = data.messages;
+        this.isRecorded = data.recorded;
+        this.speaker = data.speaker ?? null;
+        break;
+      case 'rules-changed':
+        this.rules = data;
+        break;
+      case 'recording-changed':
+        this.isRecorded = data.recorded;
+        break;
+      case 'active-speaker':
+        this.speaker = data.id;
+        break;
+      case 'knocked':
+        this.knockers = [...this.knockers.filter((knocker) => knocker.id !== data.id), data];
+        this.dispatchEvent(new CustomEvent('knocked', { detail: data }));
+        break;
+      case 'knock-ended':
+        this.knockers = this.knockers.filter((knocker) => knocker.id !== data.id);
+        break;
+      case 'message':
+        this.messages = [...this.messages.slice(1 - messagesKept), data];
+        this.dispatchEvent(new CustomEvent('message', { detail: data }));
+        break;
+      case 'draining':
+        this.dispatchEvent(new CustomEvent('refused', { detail: 'The server is about to stop. This meeting will have to move.' }));
+        break;
+      case 'publication-changed':
+        this.#publicationChanged(data);
         break;
       case 'participant-joined':
       case 'participant-changed':
@@ -409,6 +539,16 @@ export class Session extends EventTarget {
     }
     this.#fulfilWish();
     this.#changed();
+  }
+
+  #publicationChanged(publication) {
+    const person = this.#people.get(publication.participant);
+    if (!person) return;
+    const before = person.publications.find((other) => other.id === publication.id);
+    person.publications = person.publications.map((other) => (other.id === publication.id ? publication : other));
+    if (person.id === this.#id && publication.muted && !before?.muted) {
+      this.dispatchEvent(new CustomEvent('muted', { detail: publication }));
+    }
   }
 
   /**
@@ -464,7 +604,8 @@ export class Session extends EventTarget {
       const id = publication === undefined ? this.#streams.get(mid) : publication?.participant;
       if (!id) continue;
       if (!received.has(id)) received.set(id, {});
-      received.get(id)[receiver.track.kind] = transceiver;
+      const place = publication?.purpose === 'screen' ? 'screen' : receiver.track.kind;
+      received.get(id)[place] ??= transceiver;
     }
     return received;
   }
@@ -533,7 +674,9 @@ export class Session extends EventTarget {
       const previous = this.#flow.get(transceiver.mid);
       const frames = stat.framesDecoded ?? 0;
       const isMoving = !previous || frames > previous.frames;
-      this.#flow.set(transceiver.mid, { frames, movedAt: isMoving ? now : previous.movedAt, stalled: isMoving ? 0 : now - previous.movedAt });
+      this.#flow.set(transceiver.mid, {
+        frames, movedAt: isMoving ? now : previous.movedAt, stalled: isMoving ? 0 : now - previous.movedAt, ...rates(stat, previous, now, report),
+      });
     }
     this.#changed();
   }
@@ -557,6 +700,24 @@ export class Session extends EventTarget {
 /** Chromium and Firefox both name the m-line; the track's id is what older ones have. */
 function belongs(stat, transceiver) {
   return stat.mid !== undefined ? stat.mid === transceiver.mid : stat.trackIdentifier === transceiver.receiver.track.id;
+}
+
+/** What a picture was in the last second, for people to read. */
+function rates(stat, previous, now, report) {
+  const seconds = previous ? (now - previous.at) / 1000 : 0;
+  const grown = (key) => (previous ? (stat[key] ?? 0) - (previous.counts[key] ?? 0) : 0);
+  const received = grown('packetsReceived');
+  const lost = Math.max(0, grown('packetsLost'));
+  return {
+    at: now,
+    counts: { framesDecoded: stat.framesDecoded, bytesReceived: stat.bytesReceived, packetsReceived: stat.packetsReceived, packetsLost: stat.packetsLost },
+    width: stat.frameWidth ?? 0,
+    height: stat.frameHeight ?? 0,
+    framesPerSecond: seconds > 0 ? grown('framesDecoded') / seconds : 0,
+    kilobitsPerSecond: seconds > 0 ? (grown('bytesReceived') * 8) / seconds / 1000 : 0,
+    lossPercent: received + lost > 0 ? (100 * lost) / (received + lost) : 0,
+    codec: report.get(stat.codecId)?.mimeType?.split('/')[1] ?? '',
+  };
 }
 
 /** How loud the last packet was, 0 to 1. */

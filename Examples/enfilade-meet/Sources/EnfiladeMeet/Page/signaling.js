@@ -11,22 +11,30 @@ export class SignalingError extends Error {
   get isGone() {
     return this.status === 401 || this.status === 404;
   }
+
+  /** Trying again does not help: removed, locked out, not invited. */
+  get isFinal() {
+    return [401, 403, 409, 423].includes(this.status);
+  }
 }
 
 const requestTimeout = 10_000;
+/** Longer than the server keeps who waits at a door waiting for one answer. */
+const knockTimeout = 40_000;
 
 const eventNames = [
   'snapshot', 'participant-joined', 'participant-changed', 'participant-left', 'publication-started', 'publication-ended',
-  'slot-changed', 'receivers-wanted', 'encodings-wanted', 'goodbye',
+  'publication-changed', 'slot-changed', 'receivers-wanted', 'encodings-wanted', 'rules-changed', 'recording-changed', 'active-speaker',
+  'knocked', 'knock-ended', 'message', 'draining', 'goodbye',
 ];
 
-async function request(method, path, { type, body, token } = {}) {
+async function request(method, path, { type, body, token, timeout = requestTimeout } = {}) {
   const headers = {};
   if (type) headers['Content-Type'] = type;
   if (token) headers['Authorization'] = `Bearer ${token}`;
   let response;
   try {
-    response = await fetch(path, { method, headers, body, cache: 'no-store', signal: AbortSignal.timeout(requestTimeout) });
+    response = await fetch(path, { method, headers, body, cache: 'no-store', signal: AbortSignal.timeout(timeout) });
   } catch {
     throw new SignalingError(0, 'The server cannot be reached.');
   }
@@ -48,33 +56,103 @@ export async function describeRoom(room) {
  * `gone` (the server does not know this participant any more).
  */
 export class Signaling extends EventTarget {
+  #room;
   #path;
   #token;
   #events = null;
   #isLost = false;
 
-  static async join(room, name) {
-    const response = await request('POST', `/rooms/${room}/participants`, { type: 'application/json', body: JSON.stringify({ name }) });
-    return new Signaling(room, await response.json());
+  /**
+   * Joins, and waits in front of the door for as long as it takes; `onWaiting` is told then, and `signal` ends it.
+   *
+   * `who` is `{ name, invite, device }`.
+   */
+  static async join(room, who, { onWaiting, signal } = {}) {
+    const response = await request('POST', `/rooms/${room}/participants`, { type: 'application/json', body: JSON.stringify(who) });
+    if (response.status !== 202) return new Signaling(room, await response.json());
+    const { knock, token } = await response.json();
+    const path = `/rooms/${room}/knocks/${knock}`;
+    onWaiting?.();
+    signal?.addEventListener('abort', () => request('DELETE', path, { token }).catch(() => {}), { once: true });
+    for (let failures = 0; ;) {
+      try {
+        const answer = await request('GET', path, { token, timeout: knockTimeout });
+        failures = 0;
+        if (answer.status === 200) return new Signaling(room, await answer.json());
+      } catch (error) {
+        // A moment without network is not an answer.
+        if (signal?.aborted || error.status !== 0 || failures >= 20) throw error;
+        failures += 1;
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+    }
   }
 
   constructor(room, joined) {
     super();
     this.id = joined.id;
     this.receivers = joined.receivers;
+    /** The invitation of a host, for who has become one by coming first. */
+    this.invite = joined.invite ?? null;
+    this.#room = room;
     this.#token = joined.token;
     this.#path = `/rooms/${room}/participants/${joined.id}`;
   }
 
-  /** Sends an offer, gives back the answer. */
-  async offer(sdp) {
-    const response = await request('POST', `${this.#path}/offer`, { type: 'application/sdp', body: sdp, token: this.#token });
-    return response.text();
+  /** The right to act as this participant. */
+  get token() {
+    return this.#token;
   }
 
-  /** Tells the others whether microphone and camera are on. */
-  async setDevices(devices) {
-    await request('PATCH', this.#path, { type: 'application/json', body: JSON.stringify(devices), token: this.#token });
+  async #send(method, path, value) {
+    const body = value === undefined ? {} : { type: 'application/json', body: JSON.stringify(value) };
+    return request(method, path, { ...body, token: this.#token });
+  }
+
+  /** Sends an offer, gives back the answer. `sections` says of each own m-line, by mid, what it shows and whether it is encrypted. */
+  async offer(sdp, sections) {
+    return (await this.#send('POST', `${this.#path}/offer`, { sdp, sections })).text();
+  }
+
+  /** Tells the others about oneself: `microphone`, `camera`, `hand`. */
+  async tell(change) {
+    await this.#send('PATCH', this.#path, change);
+  }
+
+  /** Writes to all. */
+  async post(text) {
+    await this.#send('POST', `${this.#path}/messages`, { text });
+  }
+
+  // What hosts do.
+
+  async changeRules(change) {
+    await this.#send('PATCH', `/rooms/${this.#room}`, change);
+  }
+
+  async decide(knock, admit) {
+    await this.#send('POST', `/rooms/${this.#room}/knocks/${knock}/decision`, { admit });
+  }
+
+  async mute(participant, kind) {
+    await this.#send('POST', `/rooms/${this.#room}/participants/${participant}/mute`, { kind });
+  }
+
+  async muteAll() {
+    await this.#send('POST', `/rooms/${this.#room}/mute`);
+  }
+
+  async remove(participant) {
+    await this.#send('DELETE', `/rooms/${this.#room}/participants/${participant}`);
+  }
+
+  async end() {
+    await this.#send('DELETE', `/rooms/${this.#room}`);
+  }
+
+  /** An invitation for others; gives back its path. */
+  async invite(wish) {
+    return (await (await this.#send('POST', `/rooms/${this.#room}/invites`, wish)).json()).link;
   }
 
   /** Tells how large a picture is of use on which m-line. */
@@ -95,7 +173,7 @@ export class Signaling extends EventTarget {
     for (const name of eventNames) {
       events.addEventListener(name, (event) => {
         const data = JSON.parse(event.data);
-        if (name === 'goodbye') this.dispatchEvent(new Event('gone'));
+        if (name === 'goodbye') this.dispatchEvent(new CustomEvent('gone', { detail: data.reason }));
         else this.dispatchEvent(new CustomEvent('signal', { detail: { name, data } }));
       });
     }

@@ -9,6 +9,11 @@ const gap = 10;
 const phoneWidth = 640;
 /** A picture that has not moved for so many milliseconds is no picture. */
 const stallLimit = 3000;
+/** A screen that nothing happens on is sent once in a while only. */
+const screenStallLimit = 15_000;
+/** Below so many square pixels a face is not a face any more, and there is another page. */
+const leastTileArea = 30_000;
+const largestPage = 25;
 /** A picture may be enlarged this much before a larger one is asked for: sizes stand a factor of two apart, and this is half the way. */
 const enlargement = Math.SQRT2;
 /** Below this height, in pixels of the screen, nobody sees whether a picture moves 30 times a second. */
@@ -64,29 +69,55 @@ function reasonWithoutPicture(person, tile, session, devices) {
     if (!devices.video.isOn) return devices.video.problem ? `Camera ${devices.video.problem}` : 'Camera off';
     return tile.hasFrames ? null : 'Starting your camera…';
   }
-  const isFlowing = tile.hasFrames && person.videoTrack && (person.videoFlow?.stalled ?? 0) < stallLimit;
-  if (person.camera === false) return 'Camera off';
+  const [track, flow] = tile.isScreen ? [person.screenTrack, person.screenFlow] : [person.videoTrack, person.videoFlow];
+  const isFlowing = tile.hasFrames && track && (flow?.stalled ?? 0) < (tile.isScreen ? screenStallLimit : stallLimit);
+  if (!tile.isScreen && person.camera === false) return 'Camera off';
   if (session.state === 'reconnecting' && !isFlowing) return 'Reconnecting…';
   if (person.connection === 'failed' || person.connection === 'disconnected') return 'Connection lost';
+  if (!tile.isScreen && person.isPictureStopped) return 'Stopped by the host';
   if (isFlowing) return null;
-  if (!person.hasVideo) {
+  if (session.isUndecryptable) return 'Encrypted with another key';
+  if (!tile.isScreen && !person.hasVideo) {
     if (person.connection === 'connecting') return 'Connecting…';
     return person.camera ? 'Waiting for video…' : 'No camera';
   }
-  return tile.hasFrames && person.videoTrack ? 'Picture interrupted' : 'Waiting for video…';
+  return tile.hasFrames && track ? 'Picture interrupted' : 'Waiting for video…';
+}
+
+/** How good what comes in is: 3 good, 2 with losses, 1 bad; and why, in words. */
+function qualityOf(person, flow) {
+  if (!flow || !flow.height) return null;
+  const words = [`${flow.height}p`, `${Math.round(flow.framesPerSecond)} frames/s`];
+  let level = 3;
+  if (flow.lossPercent >= 1) {
+    words.push(`${flow.lossPercent.toFixed(0)} % lost on the way`);
+    level = flow.lossPercent >= 8 ? 1 : 2;
+  }
+  if (flow.stalled > 1000) {
+    words.push('standing still');
+    level = 1;
+  }
+  if (person.reason) words.push(person.reason);
+  return { level, words: words.join(', ') };
 }
 
 class Tile {
   hasFrames = false;
   spokeAt = 0;
 
-  constructor(template) {
-    this.element = template;
-    this.video = template.querySelector('video');
-    this.avatar = template.querySelector('.avatar');
-    this.reason = template.querySelector('.reason');
-    this.label = template.querySelector('.name');
-    this.muted = template.querySelector('.muted');
+  constructor(element, key) {
+    this.key = key;
+    this.isScreen = key.endsWith(':screen');
+    this.element = element;
+    this.video = element.querySelector('video');
+    this.avatar = element.querySelector('.avatar');
+    this.reason = element.querySelector('.reason');
+    this.label = element.querySelector('.name');
+    this.muted = element.querySelector('.muted');
+    this.hand = element.querySelector('.hand');
+    this.quality = element.querySelector('.quality');
+    this.figures = element.querySelector('.figures');
+    this.focus = element.querySelector('.focus');
     this.track = null;
   }
 
@@ -109,30 +140,59 @@ class Tile {
     // Fires with the first frame, and long after `playing` would.
     this.video.addEventListener('loadeddata', arrived, { once: true });
   }
+
+  /** Puts it somewhere, or takes it off the screen. */
+  place(box) {
+    this.element.hidden = box === null;
+    if (box === null) return;
+    const { style } = this.element;
+    for (const side of ['left', 'top', 'width', 'height']) style[side] = `${Math.round(box[side])}px`;
+    this.element.classList.toggle('floating', box.isFloating === true);
+    this.element.classList.toggle('small', box.width < 230);
+  }
 }
 
-function makeTile() {
+function makeTile(key) {
   const element = document.createElement('li');
   element.className = 'tile';
   element.innerHTML = `
     <video autoplay playsinline muted></video>
     <div class="blank"><span class="avatar" aria-hidden="true"></span><span class="reason"></span></div>
-    <div class="label"><svg class="icon muted" role="img" aria-label="muted"><use href="#icon-mic-off"/></svg><span class="name"></span></div>`;
-  return new Tile(element);
+    <div class="marks"><svg class="icon hand" role="img" aria-label="hand raised" hidden><use href="#icon-hand"/></svg><span class="quality" role="img" hidden><i></i><i></i><i></i></span></div>
+    <pre class="figures" hidden></pre>
+    <div class="label"><svg class="icon muted" role="img" aria-label="muted"><use href="#icon-mic-off"/></svg><span class="name"></span></div>
+    <button type="button" class="focus"></button>`;
+  return new Tile(element, key);
 }
 
-export class Stage {
+/**
+ * Events: `change` when the page or the mode has changed.
+ *
+ * `mode` is `gallery` or `speaker`: then one is large, and the others stand in a row.
+ */
+export class Stage extends EventTarget {
+  mode = 'gallery';
+  page = 0;
+  pageCount = 1;
   #list;
   #tiles = new Map();
   #session = null;
   #devices;
   #speakingTimer = null;
+  #pinned = null;
+  #hadScreen = false;
+  #showsFigures = false;
 
   constructor(list, devices) {
+    super();
     this.#list = list;
     this.#devices = devices;
     new ResizeObserver(() => this.#layOut()).observe(list);
     document.addEventListener('visibilitychange', () => this.#tellSizes());
+    list.addEventListener('click', (event) => {
+      const key = event.target.closest?.('.focus')?.closest('.tile')?.dataset.key;
+      if (key) this.pin(key);
+    });
   }
 
   show(session) {
@@ -145,6 +205,10 @@ export class Stage {
     clearInterval(this.#speakingTimer);
     this.#speakingTimer = null;
     this.#session = null;
+    this.#pinned = null;
+    this.#hadScreen = false;
+    this.mode = 'gallery';
+    this.page = 0;
     for (const tile of this.#tiles.values()) {
       tile.show(null);
       tile.element.remove();
@@ -152,13 +216,41 @@ export class Stage {
     this.#tiles.clear();
   }
 
+  setMode(mode) {
+    this.mode = mode;
+    if (mode === 'gallery') this.#pinned = null;
+    this.#layOut();
+  }
+
+  turnPage(step) {
+    this.page += step;
+    this.#layOut();
+  }
+
+  /** Makes one large, or lets go of it. */
+  pin(key) {
+    this.#pinned = this.#pinned === key ? null : key;
+    this.mode = this.#pinned ? 'speaker' : 'gallery';
+    this.#layOut();
+  }
+
+  set showsFigures(shows) {
+    this.#showsFigures = shows;
+    this.update();
+  }
+
+  get showsFigures() {
+    return this.#showsFigures;
+  }
+
   /** What is on the screen. For tests. */
   get tiles() {
     return [...this.#tiles.values()].map((tile) => {
       const box = tile.element.getBoundingClientRect();
       return {
-        id: tile.element.dataset.id, name: tile.label.textContent, isSelf: tile.element.dataset.self === 'yes',
+        id: tile.element.dataset.id, name: tile.label.textContent, isSelf: tile.element.dataset.self === 'yes', isScreen: tile.isScreen,
         hasPicture: tile.element.dataset.picture === 'yes', reason: tile.reason.textContent, isSpeaking: tile.element.dataset.speaking === 'yes',
+        isShown: !tile.element.hidden, quality: tile.quality.getAttribute('aria-label'), hasHand: !tile.hand.hasAttribute('hidden'),
         x: box.x, y: box.y, width: box.width, height: box.height, videoWidth: tile.video.videoWidth, videoHeight: tile.video.videoHeight,
       };
     });
@@ -170,40 +262,76 @@ export class Stage {
     // Who only watches is counted, but has nothing to show.
     const people = session.people.filter((person) => person.role !== 'viewer');
     people.sort((a, b) => Number(b.isSelf) - Number(a.isSelf));
-    const wanted = new Map(people.map((person) => [person.isSelf ? 'self' : person.id, person]));
+    const wanted = new Map();
+    for (const person of people) {
+      wanted.set(person.isSelf ? 'self' : person.id, person);
+      if (!person.isSelf && person.hasScreen) wanted.set(`${person.id}:screen`, person);
+    }
 
     for (const [key, tile] of this.#tiles) {
       if (wanted.has(key)) continue;
       tile.show(null);
       tile.element.remove();
       this.#tiles.delete(key);
+      if (this.#pinned === key) this.#pinned = null;
     }
     for (const [key, person] of wanted) {
       if (!this.#tiles.has(key)) {
-        const tile = makeTile();
+        const tile = makeTile(key);
         this.#tiles.set(key, tile);
         this.#list.append(tile.element);
       }
       this.#fill(this.#tiles.get(key), person);
     }
+    // A screen that begins is what everybody is to look at; when it ends, the gallery is back.
+    const hasScreen = [...this.#tiles.values()].some((tile) => tile.isScreen);
+    if (hasScreen !== this.#hadScreen) this.mode = hasScreen ? 'speaker' : 'gallery';
+    this.#hadScreen = hasScreen;
     this.#layOut();
   }
 
   #fill(tile, person) {
     const { element } = tile;
     element.dataset.id = person.id;
+    element.dataset.key = tile.key;
     element.dataset.self = person.isSelf ? 'yes' : 'no';
-    tile.show(person.isSelf ? this.#devices.video.track : person.videoTrack, () => this.update());
+    element.dataset.screen = tile.isScreen ? 'yes' : 'no';
+    const track = person.isSelf ? this.#devices.video.track : tile.isScreen ? person.screenTrack : person.videoTrack;
+    tile.show(track, () => this.update());
     const reason = reasonWithoutPicture(person, tile, this.#session, this.#devices);
-    if (reason === null) this.#session.notePicture(person.id);
+    if (reason === null && !tile.isScreen) this.#session.notePicture(person.id);
     element.dataset.picture = reason === null ? 'yes' : 'no';
     setText(tile.reason, reason ?? '');
-    setText(tile.label, person.isSelf ? `${person.name} (you)` : person.name);
+    const name = person.isSelf ? `${person.name} (you)` : person.name;
+    setText(tile.label, tile.isScreen ? `${person.name}’s screen` : name);
     setText(tile.avatar, initialsOf(person.name));
     element.style.setProperty('--hue', hueOf(person.name));
-    const isMuted = person.isSelf ? !this.#devices.audio.isOn : person.microphone === false || (person.microphone === undefined && !person.hasAudio);
-    tile.muted.toggleAttribute('hidden', !isMuted);
-    tile.video.setAttribute('aria-label', person.isSelf ? 'Your own picture' : `Picture of ${person.name}`);
+    const isSilent = person.microphone === false || (person.microphone === undefined && !person.hasAudio);
+    const isMuted = person.isSelf ? !this.#devices.audio.isOn : isSilent || person.isMutedByHost;
+    tile.muted.toggleAttribute('hidden', tile.isScreen || !isMuted);
+    tile.hand.toggleAttribute('hidden', tile.isScreen || !person.hand);
+    tile.video.setAttribute('aria-label', person.isSelf ? 'Your own picture' : tile.isScreen ? `Screen of ${person.name}` : `Picture of ${person.name}`);
+    const focusLabel = this.#pinned === tile.key ? `Show ${name} as the others` : `Show ${name} large`;
+    tile.focus.setAttribute('aria-label', focusLabel);
+    this.#showQuality(tile, person, reason);
+  }
+
+  #showQuality(tile, person, reason) {
+    const flow = tile.isScreen ? person.screenFlow : person.videoFlow;
+    const quality = person.isSelf || reason !== null ? null : qualityOf(person, flow);
+    tile.quality.hidden = quality === null;
+    if (quality) {
+      tile.quality.dataset.level = quality.level;
+      tile.quality.title = quality.words;
+      tile.quality.setAttribute('aria-label', `Connection: ${quality.words}`);
+    }
+    tile.figures.hidden = !this.#showsFigures || !flow || person.isSelf || reason !== null;
+    if (!tile.figures.hidden) {
+      setText(tile.figures, [
+        `${flow.width}×${flow.height} ${flow.codec}`, `${flow.framesPerSecond.toFixed(0)} frames/s`, `${flow.kilobitsPerSecond.toFixed(0)} kbit/s`,
+        `${flow.lossPercent.toFixed(1)} % lost`, ...(person.reason ? [person.reason] : []),
+      ].join('\n'));
+    }
   }
 
   /** Marks who is speaking. */
@@ -220,43 +348,91 @@ export class Stage {
   }
 
   #layOut() {
-    const tiles = [...this.#tiles.values()];
-    const self = this.#tiles.get('self');
-    const others = tiles.filter((tile) => tile !== self);
     const { clientWidth: width, clientHeight: height } = this.#list;
-    if (width === 0 || height === 0 || tiles.length === 0) return;
-
-    // With one other person, or on a phone, one's own picture floats in a corner and leaves the area to the others.
-    const isFloating = self !== undefined && (others.length === 1 || (others.length > 1 && width < phoneWidth));
-    const inGrid = isFloating ? others : tiles;
-    const { columns, rows, width: tileWidth, height: tileHeight } = arrange(inGrid.length, width, height);
-
-    this.#list.style.setProperty('--columns', columns * 2);
-    this.#list.style.setProperty('--tile-height', `${tileHeight}px`);
-    this.#list.style.setProperty('--half-width', `${(tileWidth - gap) / 2}px`);
-    // How far the grid stays away from the area's edges: what floats keeps to the grid.
-    this.#list.style.setProperty('--inset-x', `${(width - columns * tileWidth - (columns - 1) * gap) / 2}px`);
-    this.#list.style.setProperty('--inset-y', `${(height - rows * tileHeight - (rows - 1) * gap) / 2}px`);
-    for (const tile of tiles) {
-      const index = inGrid.indexOf(tile);
-      tile.element.classList.toggle('floating', index < 0);
-      // Every tile spans two columns, so that an incomplete last row can stand in the middle.
-      const lastRowLength = inGrid.length % columns;
-      const startsLastRow = lastRowLength > 0 && index === inGrid.length - lastRowLength;
-      tile.element.style.gridColumn = index < 0 ? '' : startsLastRow ? `${columns - lastRowLength + 1} / span 2` : 'span 2';
-    }
+    if (width === 0 || height === 0 || this.#tiles.size === 0) return;
+    const others = [...this.#tiles.values()].filter((tile) => tile.key !== 'self');
+    if (this.mode === 'speaker' && others.length > 0) this.#layOutSpeaker(others, width, height);
+    else this.#layOutGallery(others, width, height);
+    this.#list.dataset.mode = this.mode;
     this.#tellSizes();
+    this.dispatchEvent(new Event('change'));
+  }
+
+  #layOutGallery(others, width, height) {
+    const self = this.#tiles.get('self');
+    // With one other person, or on a phone, one's own picture floats in a corner and leaves the area to the others.
+    const perPage = Math.max(2, Math.min(largestPage, Math.floor((width * height) / leastTileArea)));
+    const isFloating = self !== undefined && (others.length === 1 || (others.length > 1 && others.length <= perPage && width < phoneWidth));
+    const all = isFloating || !self ? others : [self, ...others];
+    this.pageCount = Math.max(1, Math.ceil(all.length / perPage));
+    this.page = Math.max(0, Math.min(this.page, this.pageCount - 1));
+    const inGrid = all.slice(this.page * perPage, (this.page + 1) * perPage);
+    // Every page has tiles of one size.
+    const { columns, rows, width: tileWidth, height: tileHeight } = arrange(this.pageCount > 1 ? perPage : inGrid.length, width, height);
+    const insetX = (width - columns * tileWidth - (columns - 1) * gap) / 2;
+    const insetY = (height - rows * tileHeight - (rows - 1) * gap) / 2;
+    for (const tile of this.#tiles.values()) tile.place(null);
+    inGrid.forEach((tile, index) => {
+      const row = Math.floor(index / columns);
+      const inRow = Math.min(columns, inGrid.length - row * columns);
+      // An incomplete last row stands in the middle.
+      const shift = this.pageCount > 1 ? 0 : ((columns - inRow) * (tileWidth + gap)) / 2;
+      tile.place({
+        left: insetX + shift + (index % columns) * (tileWidth + gap), top: insetY + row * (tileHeight + gap), width: tileWidth, height: tileHeight,
+      });
+    });
+    if (isFloating) {
+      const isPhone = width < phoneWidth;
+      const ownWidth = isPhone ? 104 : Math.max(104, Math.min(240, width * 0.22));
+      const ownHeight = isPhone ? ownWidth * (4 / 3) : ownWidth / 1.6;
+      const margin = isPhone ? 12 : 14;
+      self.place({
+        left: width - Math.max(0, insetX) - ownWidth - margin, top: height - Math.max(0, insetY) - ownHeight - margin,
+        width: ownWidth, height: ownHeight, isFloating: true,
+      });
+    }
+  }
+
+  /** The one that is large: who was chosen, a screen, who speaks, or the first. */
+  #focused(others) {
+    const find = (key) => [...this.#tiles.values()].find((tile) => tile.key === key);
+    return find(this.#pinned) ?? others.findLast((tile) => tile.isScreen) ?? others.find((tile) => tile.key === this.#session?.speaker) ?? others[0];
+  }
+
+  #layOutSpeaker(others, width, height) {
+    const focused = this.#focused(others);
+    const row = [...this.#tiles.values()].filter((tile) => tile !== focused);
+    const isUpright = width < height;
+    const isBeside = !isUpright && width > 900;
+    // A row beside the large picture, or below it where the area is narrow.
+    const [small, smallHeight] = isBeside ? [196, 122] : [Math.min(150, width / 2.4), Math.min(100, height / 4)];
+    const room = isBeside ? height : width;
+    const step = (isBeside ? smallHeight : small) + gap;
+    const fitting = Math.max(1, Math.floor((room + gap) / step));
+    this.pageCount = Math.max(1, Math.ceil(row.length / fitting));
+    this.page = Math.max(0, Math.min(this.page, this.pageCount - 1));
+    const inRow = row.slice(this.page * fitting, (this.page + 1) * fitting);
+    for (const tile of this.#tiles.values()) tile.place(null);
+    const used = inRow.length === 0 ? 0 : (isBeside ? small : smallHeight) + gap;
+    focused.place({ left: 0, top: 0, width: isBeside ? width - used : width, height: isBeside ? height : height - used });
+    const start = (room - (inRow.length * step - gap)) / 2;
+    inRow.forEach((tile, index) => {
+      const along = start + index * step;
+      tile.place(isBeside
+        ? { left: width - small, top: along, width: small, height: smallHeight }
+        : { left: along, top: height - smallHeight, width: small, height: smallHeight });
+    });
   }
 
   /** Tells the session what is seen of each picture; nothing is, while the page is hidden. */
   #tellSizes() {
     const sizes = new Map();
     for (const tile of this.#tiles.values()) {
-      if (tile.element.dataset.self === 'yes') continue;
+      if (tile.key === 'self') continue;
       const { videoWidth, videoHeight } = tile.video;
       const shape = videoWidth > 0 && videoHeight > 0 ? videoWidth / videoHeight : widest;
       const box = document.hidden ? { width: 0, height: 0 } : tile.element.getBoundingClientRect();
-      sizes.set(tile.element.dataset.id, usefulSize(box, shape, window.devicePixelRatio || 1));
+      sizes.set(tile.key, usefulSize(box, shape, window.devicePixelRatio || 1));
     }
     this.#session?.showSizes(sizes);
   }
