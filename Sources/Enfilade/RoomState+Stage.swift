@@ -33,7 +33,15 @@ extension RoomState {
     for slot in assign(&member) { announce(slot, to: member) }
     askForReceivers(&member)
     members[index] = member
-    if before?.pictures != stage?.pictures { setTargets(of: member) }
+    guard before?.pictures != stage?.pictures else { return }
+    if stage == nil {
+      // The sizes were the stage's.
+      for position in members[index].slots.indices where members[index].slots[position].kind == .video {
+        members[index].slots[position].constraint = VideoConstraint()
+        postTarget(of: members[index].slots[position], to: members[index])
+      }
+    }
+    setTargets(of: members[index])
   }
 
   func choose(_ publication: PublicationID?, mid: String, of id: ParticipantID) throws(RoomError) {
