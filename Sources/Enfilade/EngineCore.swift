@@ -15,6 +15,7 @@ import Synchronization
 actor EngineCore {
   nonisolated let runtime: Runtime
   nonisolated let logger: Logger
+  nonisolated let preferences: CodecPreferences
   /// Addresses that clients are told; a port of zero stands for the shard's own.
   private nonisolated let announced: [SocketAddress]
   private var rooms: [String: Room] = [:]
@@ -30,6 +31,7 @@ actor EngineCore {
 
   init(_ configuration: Engine.Configuration) throws(EngineError) {
     logger = configuration.logger
+    preferences = MediaNegotiation.preferences(configuration.redundantAudio)
     guard let port = UInt16(exactly: configuration.udpPort), Int(port) + configuration.shards <= 65_536, 1...255 ~= configuration.shards
     else {
       throw EngineError(
@@ -40,6 +42,7 @@ actor EngineCore {
     settings.shardCount = configuration.shards
     settings.pinsThreads = configuration.pinsThreads
     settings.roomSpread = configuration.roomSpread
+    settings.redundancy = configuration.redundantAudio.policy
     settings.longestWait = TimeDelta(nanoseconds: configuration.longestWait.clampedNanoseconds)
     if let text = configuration.bindAddress {
       guard let address = SocketAddress(host: text, port: port) else {
