@@ -34,6 +34,8 @@ public final class Engine: Sendable {
     /// How long packets may wait for company at most when a shard is busy, so that the packets of a frame leave in one system call. An idle
     /// shard never lets them wait, and zero forbids it altogether.
     public var longestWait: Duration
+    /// How sound is protected against loss.
+    public var redundantAudio: RedundantAudio
     /// Whether clients are offered the loopback addresses too: for tests, and for a page on the same machine.
     public var includeLoopback: Bool
     /// How many rooms there may be at once.
@@ -49,8 +51,9 @@ public final class Engine: Sendable {
     /// A configuration; every value has a default that serves a machine with a public address.
     public init(
       udpPort: Int = 5000, announcedAddresses: [String] = [], bindAddress: String? = nil, shards: Int? = nil, pinsThreads: Bool = true,
-      roomSpread: Int = 10, longestWait: Duration = .milliseconds(1), includeLoopback: Bool = false,
-      roomLimit: Int = 10_000, participantLimit: Int = 10_000, loadLimit: Double = 0.95, logger: Logger = Logger(label: "enfilade")
+      roomSpread: Int = 10, longestWait: Duration = .milliseconds(1), redundantAudio: RedundantAudio = .passedOn,
+      includeLoopback: Bool = false, roomLimit: Int = 10_000, participantLimit: Int = 10_000, loadLimit: Double = 0.95,
+      logger: Logger = Logger(label: "enfilade")
     ) {
       self.udpPort = udpPort
       self.announcedAddresses = announcedAddresses
@@ -59,6 +62,7 @@ public final class Engine: Sendable {
       self.pinsThreads = pinsThreads
       self.roomSpread = roomSpread
       self.longestWait = longestWait
+      self.redundantAudio = redundantAudio
       self.includeLoopback = includeLoopback
       self.roomLimit = roomLimit
       self.participantLimit = participantLimit

@@ -15,6 +15,7 @@ import Synchronization
 actor EngineCore {
   nonisolated let runtime: Runtime
   nonisolated let logger: Logger
+  nonisolated let preferences: CodecPreferences
   /// Addresses that clients are told; a port of zero stands for the shard's own.
   private nonisolated let announced: [SocketAddress]
   private var rooms: [String: Room] = [:]
@@ -41,6 +42,7 @@ actor EngineCore {
     let limit = configuration.loadLimit.isFinite ? Int(max(0, min(10, configuration.loadLimit)) * 1000) : 10_000
     shedding = [LoadShedding](repeating: LoadShedding(limitPermille: limit), count: max(1, configuration.shards))
     levels = Mutex([Int](repeating: 0, count: max(1, configuration.shards)))
+    preferences = MediaNegotiation.preferences(configuration.redundantAudio)
     guard let port = UInt16(exactly: configuration.udpPort), Int(port) + configuration.shards <= 65_536, 1...255 ~= configuration.shards
     else {
       throw EngineError(
@@ -51,6 +53,7 @@ actor EngineCore {
     settings.shardCount = configuration.shards
     settings.pinsThreads = configuration.pinsThreads
     settings.roomSpread = configuration.roomSpread
+    settings.redundancy = configuration.redundantAudio.policy
     settings.longestWait = TimeDelta(nanoseconds: configuration.longestWait.clampedNanoseconds)
     if let text = configuration.bindAddress {
       guard let address = SocketAddress(host: text, port: port) else {

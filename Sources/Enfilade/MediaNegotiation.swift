@@ -8,12 +8,12 @@ import EnfiladeWire
 
 /// What this engine accepts of an offered section.
 enum MediaNegotiation {
-  /// Opus without RED in front of it, until RED can be taken off for those who do not read it.
-  static let preferences: CodecPreferences = {
+  /// Opus comes before RED, so that publishers send it plain unless they like it otherwise: what is lost on the way down is known here.
+  static func preferences(_ redundantAudio: RedundantAudio) -> CodecPreferences {
     var preferences = CodecPreferences.forwarding
-    preferences.capabilities.removeAll { $0.name == .red }
+    if redundantAudio == .off { preferences.capabilities.removeAll { $0.name == .red } }
     return preferences
-  }()
+  }
 
   /// Extensions read from a publisher.
   private static let received: Set<ExtensionKind> = [

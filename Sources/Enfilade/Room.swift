@@ -232,6 +232,12 @@ public final class Participant: Sendable {
     try await state.setConstraint(constraint, mid: mid, of: id)
   }
 
+  /// What was lately decided about the picture in one of its receiving sections, and why, the oldest first: some sixteen decisions.
+  ///
+  /// - Parameter mid: a media section of its description that receives a picture.
+  /// - Throws: ``RoomError/Code/left``, or ``RoomError/Code/unknownSection`` when no picture is sent in that section.
+  public func decisions(mid: String) async throws(RoomError) -> [LayerDecision] { try await state.decisions(mid: mid, of: id) }
+
   /// Says what there is room for on its screen, so that a room of any size needs so many media sections and no more: one for each place, and
   /// what comes in it changes without an offer. ``RoomEvent/slotChanged(subscriber:mid:publication:)`` tells who is where.
   ///

@@ -82,6 +82,17 @@ actor RoomState {
     hub.send(.picturesLimited(reason: worst == 0 ? nil : reason))
   }
 
+  func decisions(mid: String, of id: ParticipantID) async throws(RoomError) -> [LayerDecision] {
+    guard let member = members.first(where: { $0.id == id }) else {
+      throw RoomError(code: .left, reason: "the participant has left the room")
+    }
+    guard let slot = member.slots.first(where: { $0.mid == mid && $0.kind == .video }) else {
+      throw RoomError(code: .unknownSection, reason: "no picture is sent in the media section \(mid)")
+    }
+    guard let answer = await member.shard.decisions(of: slot.key) else { return [] }
+    return answer.entries.map { LayerDecision($0, seenAt: answer.at) }
+  }
+
   // MARK: What the engine says
 
   func handle(_ event: EngineEvent) async {

@@ -31,7 +31,7 @@ struct SectionPlan {
         sections.append(nil)
         continue
       }
-      let codecs = MediaNegotiation.preferences.accept(section)
+      let codecs = core.preferences.accept(section)
       guard !codecs.isEmpty else {
         sections.append(nil)
         continue

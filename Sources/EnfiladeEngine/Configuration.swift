@@ -21,6 +21,7 @@ package struct ShardConfiguration: Sendable {
   package var slotCount: Int
   /// Whether packets that differ by a few bytes are padded to one size, so that more of them leave in one message.
   package var levelsRuns = true
+  package var redundancy = RedundancyPolicy()
 
   package init(
     shard: UInt8, seed: UInt64, wallClock: WallClock, canonicalName: String = "enfilade", linkCapacity: Int = 4096, slotCount: Int = 32_768

@@ -30,8 +30,12 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case endedSource
   case tooManySources
   case unknownPayloadType
-  /// The payload or dependency descriptor is malformed, or refers to a structure that never came.
+  /// The payload or dependency descriptor is malformed or absent. The packet is left out of every stream.
   case frameUnreadable
+  /// The dependency descriptor refers to a structure that has not come. The packet is kept, and goes out when the structure comes late.
+  case structureUnknown
+  /// A source changes its codec more often than ``Limits/codecChangeInterval`` allows.
+  case codecChangedTooSoon
   case duplicate
   case retransmissionMalformed
   case retransmissionUnwanted

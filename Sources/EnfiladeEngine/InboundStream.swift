@@ -47,6 +47,10 @@ package struct InboundStream: ~Copyable {
   /// How much it speaks, for sound.
   package var speech = SpeechActivity()
   package var feedback: FeedbackCapabilities = []
+  /// Before this another codec is not taken: what a change costs is paid by every subscriber.
+  package var nextCodecChange = Instant.zero
+  /// Packets of the history may wait for a structure to be read by.
+  package var hasUnread = false
   /// Widens the original sequence numbers of retransmissions.
   package var unwrapper = SequenceUnwrapper()
 
@@ -55,7 +59,7 @@ package struct InboundStream: ~Copyable {
   ) {
     self.serial = serial
     self.publication = publication
-    self.encoding = Encoding(serial: serial, index: UInt8(encoding), codec: format.codec)
+    self.encoding = Encoding(serial: serial, index: UInt8(encoding), codec: format.payloadCodec)
     self.link = link
     self.ssrc = ssrc
     self.kind = kind

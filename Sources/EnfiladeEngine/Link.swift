@@ -60,6 +60,8 @@ package struct Link: ~Copyable {
   package var reducedSizeRTCP = false
   package var roundTripTime = Limits.assumedRoundTripTime
   package var nextReport = Instant.distantFuture
+  /// When the next packet of a replay is due.
+  package var nextReplay = Instant.distantFuture
 
   package init(id: LinkID, localSSRC: SSRC, ice: consuming ICELiteAgent, handshake: any Handshake, at now: Instant) {
     self.id = id

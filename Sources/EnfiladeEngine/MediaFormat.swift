@@ -44,6 +44,12 @@ package enum MediaFormat: UInt8, CaseIterable, Hashable, Sendable, BitwiseCopyab
     }
   }
 
+  /// The codec of what is inside: RED is Opus with more of it (RFC 2198), and sources go from one to the other from packet to packet.
+  package var payloadCodec: Codec { self == .red ? .opus : codec }
+
+  /// As which it is announced.
+  package var announced: MediaFormat { self == .red ? .opus : self }
+
   package var kind: MediaKind { codec.kind ?? .video }
   /// Ticks of the RTP clock per second.
   package var clockRate: Int { codec.clockRate }
@@ -63,6 +69,8 @@ package struct PayloadTypeTable: Sendable {
   private var media: InlineArray<32, UInt8>
   private var retransmission: InlineArray<32, UInt8>
   private static let none: UInt8 = 255
+  /// RED is not taken: what comes in it goes out as what is inside.
+  package private(set) var stripsRedundancy = false
 
   package init() {
     media = InlineArray(repeating: Self.none)
@@ -79,6 +87,10 @@ package struct PayloadTypeTable: Sendable {
         set(negotiated, for: format)
         break
       }
+    }
+    if media[Int(MediaFormat.red.rawValue)] == Self.none, let opus = formats.first(where: { $0.format == .opus }) {
+      set(opus, for: .red)
+      stripsRedundancy = true
     }
   }
 

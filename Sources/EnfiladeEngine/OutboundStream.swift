@@ -22,6 +22,10 @@ package struct OutboundStream: ~Copyable {
   package let kind: MediaKind
   /// The peer has reported on our SSRC, so it has learnt which section it belongs to (RFC 9143 §9.2).
   package var isKnownToPeer = false
+  /// Whether ``replay`` runs; looked at for every run of packets.
+  package private(set) var isReplaying = false
+  /// How many earlier packets go in front of one, made here (RFC 2198); zero for video, and for those who do not want it.
+  package var redundancyDistance: UInt8 = 0
   package var statistics = SenderStatistics()
   /// What is bound to it, or −1.
   package var publication: Int32 = -1
@@ -29,6 +33,12 @@ package struct OutboundStream: ~Copyable {
   package let key: SlotKey
   package let retransmissionSSRC: SSRC?
   package var plan: ExtensionPlan
+  /// Until when loss that was reported makes for redundancy.
+  package var redundantUntil = Instant.zero
+  /// What it is sent out of the history before what comes in is for it.
+  package var replay: KeyframeReplay? {
+    didSet { isReplaying = replay != nil }
+  }
   /// The next sequence number of the retransmission stream (RFC 4588 §4).
   package var nextRetransmission: ExtendedSequenceNumber
 
@@ -68,6 +78,11 @@ extension OutboundStream {
     into record: inout EgressRecord
   ) -> Decision {
     guard let payloadType = payloadTypes.payloadType(for: format) else {
+      forwarder.leaveOut(packet, of: encoding)
+      return .drop(.codecNotNegotiated)
+    }
+    // Nothing can be taken out of a redundant payload that is encrypted end to end.
+    if payloadByteCount == 0, format == .red, !packet.isEmpty {
       forwarder.leaveOut(packet, of: encoding)
       return .drop(.codecNotNegotiated)
     }

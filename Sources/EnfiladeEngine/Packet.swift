@@ -19,6 +19,14 @@ package struct Packet {
   package var sequence: ExtendedSequenceNumber
   package var view: RTPPacketView
   package var extensions: RTPExtensions
+  /// Where the sound of now is in a redundant payload.
+  package var redundancy: PrimaryBlock?
+
+  /// What goes out of it: all of its payload, or the primary block alone.
+  @inline(__always)
+  func payloadByteCount(isStripped: Bool) -> Int {
+    format == .red && isStripped ? Int(redundancy?.byteCount ?? 0) : view.payloadByteCount
+  }
 
   package init(
     handle: PacketHandle, start: Int, byteCount: Int, inbound: Int32, format: MediaFormat, frame: FrameInfo = FrameInfo(flags: []),
@@ -43,6 +51,10 @@ package struct HistoryNote: BitwiseCopyable {
   package var start: UInt16
   package var byteCount: UInt16
   package var format: MediaFormat
+  /// The frame cannot be read before a structure comes that it refers to: nobody was sent the packet.
+  package var isUnread = false
+  /// The slot holds a note for other shards, and may be read by them: it is not written again.
+  package var isLendable = false
   package var frame: FrameInfo
 
   package init(start: UInt16, byteCount: UInt16, format: MediaFormat, frame: FrameInfo) {

@@ -62,8 +62,8 @@ import EnfiladeWire
   private static let noKey = UInt32.max
 
   /// What a header depends on beside its packet.
-  static func key(planClass: UInt16, payloadType: PayloadType, marker: Bool, hasPadding: Bool) -> UInt32 {
-    UInt32(planClass) << 16 | UInt32(payloadType.rawValue) << 2 | (marker ? 2 : 0) | (hasPadding ? 1 : 0)
+  static func key(planClass: UInt16, payloadType: PayloadType, marker: Bool, hasPadding: Bool, isStripped: Bool) -> UInt32 {
+    UInt32(planClass) << 16 | (isStripped ? 1 << 9 : 0) | UInt32(payloadType.rawValue) << 2 | (marker ? 2 : 0) | (hasPadding ? 1 : 0)
   }
 
   /// The header of the packet at `packet`, if it was the last one prepared there.

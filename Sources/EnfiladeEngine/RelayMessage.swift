@@ -11,6 +11,8 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     // From home to an outpost.
     /// A packet is lent. Its slot holds the bytes, and a ``Packet`` behind them.
     case packet
+    /// The same, of a packet that came a while ago: for those who join.
+    case history
     /// A stream has begun, or its clock has moved. The lent slot holds a ``RelayedStream``.
     case stream
     /// A stream is over.
@@ -34,7 +36,7 @@ struct RelayMessage: BitwiseCopyable, Sendable {
   var stream: Int32
   var kind: Kind
   private var detail: UInt8
-  private var reserved: UInt16 = 0
+  private var ageMilliseconds: UInt16 = 0
 
   private init(_ kind: Kind, subject: UInt64, stream: Int32 = -1, detail: UInt8 = 0) {
     self.kind = kind
@@ -45,6 +47,15 @@ struct RelayMessage: BitwiseCopyable, Sendable {
 
   static func packet(_ handle: PacketHandle, stream: Int32) -> RelayMessage {
     RelayMessage(.packet, subject: unsafe unsafeBitCast(handle, to: UInt64.self), stream: stream)
+  }
+
+  /// - Parameters:
+  ///   - age: how long ago it came, to a millisecond.
+  ///   - isLast: nothing of the history follows.
+  static func history(_ handle: PacketHandle, stream: Int32, age: TimeDelta, isLast: Bool) -> RelayMessage {
+    var message = RelayMessage(.history, subject: unsafe unsafeBitCast(handle, to: UInt64.self), stream: stream, detail: isLast ? 1 : 0)
+    message.ageMilliseconds = UInt16(clamping: age.milliseconds)
+    return message
   }
 
   static func stream(_ handle: PacketHandle, stream: Int32) -> RelayMessage {
@@ -83,6 +94,8 @@ struct RelayMessage: BitwiseCopyable, Sendable {
   var handle: PacketHandle { unsafe unsafeBitCast(subject, to: PacketHandle.self) }
   var publication: PublicationKey { PublicationKey(subject) }
   var encodings: UInt8 { detail }
+  var age: TimeDelta { .milliseconds(Int64(ageMilliseconds)) }
+  var isLast: Bool { detail != 0 }
   var reason: KeyframeRequester.Reason { KeyframeRequester.Reason(rawValue: detail) ?? .pictureLoss }
 }
 

@@ -132,6 +132,9 @@ extension ShardEngine {
         continue
       }
       outbound[stream].planClass = preparedHeaders.planClass(of: outbound[stream].plan)
+      if section.kind == .audio, !configuration.redundancy.isForLossy {
+        outbound[stream].redundancyDistance = UInt8(configuration.redundancy.distance)
+      }
       slotIndices[section.slot] = stream
       links[link].outbound.append(Int32(stream))
     }
@@ -193,6 +196,7 @@ extension ShardEngine {
   private mutating func unsubscribe(_ stream: Int) {
     let publication = Int(outbound[stream].publication)
     outbound[stream].publication = -1
+    outbound[stream].replay = nil
     guard publication >= 0 else { return }
     publications[publication].unsubscribe(stream)
     forgetMirrorIfUnused(publication)
@@ -200,7 +204,9 @@ extension ShardEngine {
 
   mutating func restartSubscribers(of publication: Int, at now: Instant) {
     for position in 0..<publications[publication].subscribers.count {
-      outbound[Int(publications[publication].subscribers[position])].forwarder.rebind(at: now)
+      let stream = Int(publications[publication].subscribers[position])
+      outbound[stream].replay = nil
+      outbound[stream].forwarder.rebind(at: now)
     }
     chooseLayers(of: publication, at: now)
   }
@@ -225,6 +231,7 @@ extension ShardEngine {
     for position in 0..<publications[publication].subscribers.count {
       let stream = Int(publications[publication].subscribers[position])
       outbound[stream].publication = -1
+      outbound[stream].replay = nil
     }
     publicationIndices[publications[publication].key] = nil
     _ = publications.remove(at: publication)
@@ -258,6 +265,7 @@ extension ShardEngine {
       drops.count(.endedSource)
     }
     endForwarding(of: stream, at: clock)
+    if inbound[stream].mirrored == nil { endedKeyframes += inbound[stream].keyframes.counters }
     inbound[stream].history.drain { slab.release($0) }
     _ = inbound.remove(at: stream)
   }

@@ -30,6 +30,7 @@ extension ShardEngine {
         dirtyLinks.removeAll(keepingCapacity: true)
         nextDirtyLink = 0
         forwardPending(at: now)
+        if !newReplays.isEmpty { pollNewReplays(at: now) }
         guard !dirtyLinks.isEmpty else {
           endTurn()
           return 0
@@ -164,12 +165,15 @@ extension ShardEngine {
     let stream = Int(record.stream)
     guard outbound.contains(stream), outbound[stream].link == link else { return }
     let padding = record.sent.isFiller ? 1 : max(0, level - Int(record.payloadByteCount))
+    let form = redundancyForm(of: record)
     let key = PreparedHeaders.key(
-      planClass: outbound[stream].planClass, payloadType: record.payloadType, marker: record.sent.marker, hasPadding: padding > 0)
-    guard !record.isRetransmission, record.sent.flags.isDisjoint(with: [.isFiller, .rewritesDependency]), outbound[stream].isKnownToPeer,
+      planClass: outbound[stream].planClass, payloadType: record.payloadType, marker: record.sent.marker, hasPadding: padding > 0,
+      isStripped: form == .primary)
+    guard !record.isRetransmission, form == .asIs || form == .primary,
+      record.sent.flags.isDisjoint(with: [.isFiller, .rewritesDependency]), outbound[stream].isKnownToPeer,
       let place = preparedHeaders.find(Int(record.packet), key)
     else {
-      return writeAnew(record, key, padding: padding, link: link, session: session, overhead: overhead, at: now)
+      return writeAnew(record, key, form, padding: padding, link: link, session: session, overhead: overhead, at: now)
     }
     let ssrc = outbound[stream].ssrc
     // Sound: the stage has room for a whole slot at `next`, and a place is only found in the turn that holds its packet.
@@ -187,7 +191,8 @@ extension ShardEngine {
 
   /// The same for a header that is not prepared yet, or that one subscriber alone is sent.
   private mutating func writeAnew(
-    _ record: EgressRecord, _ key: UInt32, padding: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
+    _ record: EgressRecord, _ key: UInt32, _ form: RedundancyForm, padding: Int, link: Int, session: ProtectorSession, overhead: Int,
+    at now: Instant
   ) {
     let stream = Int(record.stream)
     let index = Int(record.packet)
@@ -204,23 +209,30 @@ extension ShardEngine {
     let header = OutgoingHeader(
       ssrc: ssrc, timestamp: record.sent.timestamp, sequenceNumber: sequence.wire, payloadType: record.payloadType,
       marker: record.sent.marker, carriesMID: !outbound[stream].isKnownToPeer, hasPadding: padding > 0 && !record.isRetransmission)
-    let payloadByteCount = record.sent.isFiller ? 0 : packets[index].view.payloadByteCount
+    let payloadByteCount = record.sent.isFiller ? 0 : packets[index].payloadByteCount(isStripped: form == .primary)
     // Sound: the stage has room for a whole slot at `next`.
     let destination = unsafe egress.next
     var room = unsafe MutableRawSpan(_unsafeStart: destination, byteCount: Limits.slotByteCount)
     guard let headerByteCount = writeHeader(header, record, bytes, stream: stream, into: &room),
       headerByteCount + payloadByteCount + PayloadPatch.maximumGrowth + padding + 2 + overhead <= Limits.slotByteCount
     else { return drops.count(.egressFull) }
-    let payload = unsafe slab.pointer(to: packets[index].handle)! + packets[index].start + packets[index].view.payloadOffset
+    let payload =
+      unsafe slab.pointer(to: packets[index].handle)! + packets[index].start + packets[index].view.payloadOffset
+      + (form == .primary ? Int(packets[index].redundancy?.offset ?? 0) : 0)
     var job = unsafe ProtectJob(
       session: session, isRTCP: false, headerByteCount: headerByteCount, payloadByteCount: payloadByteCount, ssrc: ssrc,
       index: sequence, payload: payload, destination: destination)
     let isShared =
-      !record.isRetransmission && outbound[stream].isKnownToPeer && outbound[stream].planClass != 0
+      !record.isRetransmission && (form == .asIs || form == .primary) && outbound[stream].isKnownToPeer && outbound[stream].planClass != 0
       && record.sent.flags.isDisjoint(with: [.isFiller, .rewritesDependency])
     if isShared {
       unsafe preparedHeaders.remember(
         index, key, header: destination, headerByteCount: headerByteCount, payload: payload, payloadByteCount: payloadByteCount)
+    }
+    switch form {
+    case .asIs, .primary: break
+    case .renamed: rename(&job, record)
+    case .made: guard makeRedundant(&job, record) else { return drops.count(.egressFull) }
     }
     if record.sent.flags.contains(.rewritesPicture) { patch(&job, record) }
     if record.isRetransmission {

@@ -52,6 +52,7 @@ extension ShardEngine {
   private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {
     guard let stream = outboundStream(block.ssrc, link: link) else { return }
     outbound[stream].isKnownToPeer = true
+    noteAudioLoss(block.fractionLost, of: stream, at: now)
     outbound[stream].statistics.handleReport(block, at: configuration.wallClock.ntp(at: now))
     if let trip = outbound[stream].statistics.roundTripTime { links[link].roundTripTime = trip }
   }

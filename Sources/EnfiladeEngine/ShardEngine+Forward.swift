@@ -62,7 +62,9 @@ extension ShardEngine {
 
   private mutating func forward(_ run: Range<Int>, of source: Int, to stream: Int, at now: Instant) {
     var first = records.count
+    let isReplaying = outbound[stream].isReplaying
     for index in run {
+      if isReplaying, isLeftToReplay(index, for: stream) { continue }
       guard decide(index, of: source, for: stream, at: now) else { continue }
       settleRecords(from: first, of: stream)
       catchUp(after: index, in: stream, at: now)
@@ -82,7 +84,9 @@ extension ShardEngine {
     }
     let last = records.add(stream: Int32(stream), packet: Int32(index))
     switch Self.decide(&outbound, stream, packets, index, inbound, source, into: &records[last], at: now) {
-    case .send: return false
+    case .send:
+      if outbound[stream].redundancyDistance > 0 { addRedundancy(to: last) }
+      return false
     case .begin: return outbound[stream].kind == .video
     case .drop(let reason):
       records.removeLast()
@@ -100,7 +104,8 @@ extension ShardEngine {
     _ inbound: borrowing Pool<InboundStream>, _ source: Int, into record: inout EgressRecord, at now: Instant
   ) -> OutboundStream.Decision {
     outbound[stream].decide(
-      packets[index].forward, format: packets[index].format, payloadByteCount: packets[index].view.payloadByteCount,
+      packets[index].forward, format: packets[index].format,
+      payloadByteCount: packets[index].payloadByteCount(isStripped: outbound[stream].payloadTypes.stripsRedundancy),
       of: inbound[source].encoding, at: now, into: &record)
   }
 
@@ -116,32 +121,45 @@ extension ShardEngine {
       let isPending = (index + 1..<end).contains {
         !packets[$0].isRepair && packets[$0].inbound == Int32(source) && packets[$0].sequence == entry.sequence
       }
-      guard !isPending else { continue }
+      guard !isPending, !entry.metadata.isUnread else { continue }
       guard let recalled = recall(entry, of: source) else { return }
-      let first = records.count
-      _ = decide(recalled, of: source, for: stream, at: now)
-      settleRecords(from: first, of: stream)
+      decideAlone(recalled, of: source, for: stream, at: now)
     }
+  }
+
+  /// Decides about a packet that was recalled for one subscriber.
+  mutating func decideAlone(_ packet: Int, of source: Int, for stream: Int, at now: Instant) {
+    let first = records.count
+    _ = decide(packet, of: source, for: stream, at: now)
+    settleRecords(from: first, of: stream)
   }
 
   /// Puts a packet of a history into this turn, for one subscriber alone, and gives its place; `nil` when the turn is full.
   mutating func recall(_ entry: PacketHistory<HistoryNote>.Entry, of source: Int) -> Int? {
-    let start = Int(entry.metadata.start)
-    let byteCount = Int(entry.metadata.byteCount)
-    // Sound: the history's reference keeps the slot; nothing is inserted into it in this function.
-    guard packets.count < packets.capacity, let bytes = unsafe slab.lentBytes(of: entry.handle, from: start, count: byteCount),
-      case .success(let view) = RTPPacketView.parse(bytes)
-    else {
+    guard packets.count < packets.capacity, var packet = remake(entry, of: source) else {
       drops.count(.egressFull)
       return nil
     }
-    let extensions = RTPExtensions(view, in: bytes, map: inbound[source].extensions)
+    packet.isRepair = true
     slab.retain(entry.handle)
-    packets.append(
-      Packet(
-        handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(source), format: entry.metadata.format,
-        frame: entry.metadata.frame, isRepair: true, sequence: entry.sequence, view: view, extensions: extensions))
+    packets.append(packet)
     return packets.count - 1
+  }
+
+  /// A packet of a history as it was when it came. Whoever keeps it takes a reference of its own.
+  func remake(_ entry: PacketHistory<HistoryNote>.Entry, of source: Int) -> Packet? {
+    let start = Int(entry.metadata.start)
+    let byteCount = Int(entry.metadata.byteCount)
+    // Sound: the history's reference keeps the slot; nothing is inserted into it in this function.
+    guard let bytes = unsafe slab.lentBytes(of: entry.handle, from: start, count: byteCount),
+      case .success(let view) = RTPPacketView.parse(bytes)
+    else { return nil }
+    var packet = Packet(
+      handle: entry.handle, start: start, byteCount: byteCount, inbound: Int32(source), format: entry.metadata.format,
+      frame: entry.metadata.frame, sequence: entry.sequence, view: view,
+      extensions: RTPExtensions(view, in: bytes, map: inbound[source].extensions))
+    if packet.format == .red { packet.redundancy = PrimaryBlock(view.payload(in: bytes)) }
+    return packet
   }
 
   /// Leaves a record for a packet that was sent before, at the end of its link's list.

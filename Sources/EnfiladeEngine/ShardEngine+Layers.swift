@@ -9,31 +9,42 @@ extension ShardEngine {
   /// How often layers are chosen while packets come: often enough that a layer which stops is left within half a second.
   private static var choiceInterval: TimeDelta { .milliseconds(250) }
 
-  /// Reads a packet's frame, once for all subscribers of this shard; gives the reason when there is none to read.
-  mutating func readFrame(of packet: inout Packet, bytes: RawSpan, at now: Instant) -> DropReason? {
-    guard packet.view.payloadByteCount > 0, packet.format != .telephoneEvent else { return nil }
+  /// What became of reading a packet's frame.
+  enum Reading: Hashable {
+    case read
+    /// What it refers to may still come.
+    case unread
+    /// It means nothing, now or later.
+    case unreadable(DropReason)
+  }
+
+  /// Reads a packet's frame, once for all subscribers of this shard.
+  mutating func readFrame(of packet: inout Packet, bytes: RawSpan, at now: Instant) -> Reading {
+    guard packet.view.payloadByteCount > 0, packet.format != .telephoneEvent else { return .read }
     let stream = Int(packet.inbound)
-    if inbound[stream].encoding.codec != packet.format.codec {
+    if inbound[stream].encoding.codec != packet.format.payloadCodec {
+      guard now >= inbound[stream].nextCodecChange else { return .unreadable(.codecChangedTooSoon) }
+      inbound[stream].nextCodecChange = now + Limits.codecChangeInterval
       // Another codec is another stream to whoever decodes it, under the same source. What came before it is decided as what it was.
       forwardPending(at: now)
       endForwarding(of: stream, at: now)
       inbound[stream].encoding = Encoding(
-        serial: takeSerial(), index: inbound[stream].encoding.index, codec: packet.format.codec)
+        serial: takeSerial(), index: inbound[stream].encoding.index, codec: packet.format.payloadCodec)
     }
+    if packet.format == .red { packet.redundancy = PrimaryBlock(packet.view.payload(in: bytes)) }
     let result = inbound[stream].encoding.handlePacket(
       payload: packet.view.payload(in: bytes), extensions: packet.extensions, in: bytes, sequence: packet.sequence,
       timestamp: packet.view.timestamp, at: now)
     switch result {
     case .success(let frame): packet.forward.frame = frame
-    case .failure(let failure):
-      // Without its structure a stream has no layers, and nobody who could wish for the key picture that brings it.
-      if failure == .structureUnknown { requestKeyframe(of: stream, for: .unrecoveredLoss, at: now) }
-      return .frameUnreadable
+    case .failure(.structureUnknown): return .unread
+    case .failure(.tooLate): return .unreadable(.olderThanSwitch)
+    case .failure(.descriptorMalformed), .failure(.dependencyMalformed), .failure(.dependencyMissing): return .unreadable(.frameUnreadable)
     }
     if let data = packet.extensions.data(of: .videoLayersAllocation, in: bytes), let allocation = VideoLayersAllocation(data) {
       noteAllocation(allocation, publication: inbound[stream].publication)
     }
-    return nil
+    return .read
   }
 
   /// Whoever is sent this stream begins anew with the next key picture.
@@ -131,9 +142,11 @@ extension ShardEngine {
   mutating func askForKeyframe(for stream: Int, at now: Instant) {
     let publication = Int(outbound[stream].publication)
     guard publication >= 0, canSend(to: outbound[stream].link) else { return }
+    // What is wished for is on its way out of the history.
+    if let replay = outbound[stream].replay, replay.serial == outbound[stream].forwarder.wanted?.serial, replay.isAtStart { return }
     guard let encoding = outbound[stream].forwarder.pollKeyframeWish(at: now) else { return }
     let source = Int(publications[publication].encodings[Int(encoding)])
-    guard source >= 0 else { return }
+    guard source >= 0, !startReplay(of: source, for: stream, at: now) else { return }
     requestKeyframe(of: source, for: outbound[stream].forwarder.serial == 0 ? .newSubscriber : .layerSwitch, at: now)
   }
 

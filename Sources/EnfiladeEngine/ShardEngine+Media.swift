@@ -116,25 +116,101 @@ extension ShardEngine {
     guard inbound[stream].history.find(packet.sequence) == nil else { return .duplicate }
     inbound[stream].feedback = feedback
     trackLoss(of: packet, at: now)
-    if let reason = readFrame(of: &packet, bytes: bytes, at: now) { return reason }
+    var reading = readFrame(of: &packet, bytes: bytes, at: now)
+    if reading == .unread {
+      // Behind a key picture the structure can still come; in front of one nothing does that is of use.
+      if inbound[stream].encoding.keyframeSpan.map({ packet.sequence > $0.start }) ?? true { return keepUnread(packet, at: now) }
+      reading = .unreadable(.structureUnknown)
+    }
+    if case .unreadable(let reason) = reading {
+      // It came, so subscribers must not take it for lost; there is nothing to send in its place.
+      packet.forward.isEmpty = true
+      drops.count(reason)
+    } else {
+      announce(packet.format, of: publication)
+    }
     let startsKeyframe = inbound[stream].kind == .video && packet.forward.frame.flags.contains(.startsKeyPicture)
     if startsKeyframe { inbound[stream].keyframes.handleKeyframe(at: now) }
-    if publications[publication].announced != packet.format, packet.format != .telephoneEvent {
-      publications[publication].announced = packet.format
-      events.append(.mediaStarted(publications[publication].key, packet.format))
+    if inbound[stream].hasUnread, packet.forward.frame.flags.contains(.carriesStructure) {
+      leaveOutUnread(of: stream, before: packet.sequence)
     }
     // One reference for this turn, one for the history.
     slab.retain(packet.handle)
-    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: HistoryNote(packet))) {
+    var note = HistoryNote(packet)
+    note.isUnread = packet.forward.isEmpty && packet.view.payloadByteCount > 0
+    note.isLendable = lend(packet, of: publication)
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
     case .stored: break
     case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(packet.handle)
     }
-    if startsKeyframe { inbound[stream].history.markKeyframe(start: packet.sequence) }
     packets.append(packet)
-    lend(packet, of: publication)
     chooseLayersIfDue(after: packet, at: now)
+    if inbound[stream].hasUnread, packet.forward.frame.flags.contains(.carriesStructure) {
+      rereadHistory(of: stream, after: packet.sequence, at: now)
+    }
     return nil
+  }
+
+  /// Tells the application what a publication consists of, when that has changed.
+  private mutating func announce(_ format: MediaFormat, of publication: Int) {
+    guard publications[publication].announced != format.announced, format != .telephoneEvent else { return }
+    publications[publication].announced = format.announced
+    events.append(.mediaStarted(publications[publication].key, format.announced))
+  }
+
+  // MARK: Packets before their structure
+
+  /// Keeps a packet that the structure it refers to may follow: overtaken, or lost and on its way again.
+  private mutating func keepUnread(_ packet: Packet, at now: Instant) -> DropReason? {
+    let stream = Int(packet.inbound)
+    // Nobody asks again for what is not missing: then only a new key picture brings a structure.
+    if !inbound[stream].feedback.contains(.nack) || inbound[stream].nack.missingCount == 0 {
+      requestKeyframe(of: stream, for: .unrecoveredLoss, at: now)
+    }
+    var note = HistoryNote(packet)
+    note.isUnread = true
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
+    case .stored: break
+    case .replaced(let evicted): slab.release(evicted)
+    case .duplicate, .tooOld: return .duplicate
+    }
+    drops.count(.structureUnknown)
+    inbound[stream].hasUnread = true
+    return nil
+  }
+
+  /// A structure has come: what waited for one before it will not be read, and leaves no gap.
+  private mutating func leaveOutUnread(of stream: Int, before limit: ExtendedSequenceNumber) {
+    guard let newest = inbound[stream].history.newest else { return }
+    var last = newest - inbound[stream].history.capacity
+    while let entry = inbound[stream].history.next(after: last), entry.sequence < limit {
+      last = entry.sequence
+      guard entry.metadata.isUnread, packets.count < packets.capacity, var packet = remake(entry, of: stream) else { continue }
+      packet.forward.isEmpty = true
+      slab.retain(entry.handle)
+      _ = lend(packet, of: inbound[stream].publication)
+      packets.append(packet)
+    }
+  }
+
+  /// A structure has come: what came before it and refers to it is read, and goes to everybody as if it came now.
+  private mutating func rereadHistory(of stream: Int, after structure: ExtendedSequenceNumber, at now: Instant) {
+    inbound[stream].hasUnread = false
+    var last = structure
+    while let entry = inbound[stream].history.next(after: last) {
+      last = entry.sequence
+      guard entry.metadata.isUnread, packets.count < packets.capacity, var packet = remake(entry, of: stream) else { continue }
+      // Sound: the history's reference keeps the slot; what reading decides before it is of other slots.
+      guard let bytes = unsafe slab.lentBytes(of: entry.handle, from: packet.start, count: packet.byteCount),
+        readFrame(of: &packet, bytes: bytes, at: now) == .read
+      else { continue }
+      slab.retain(entry.handle)
+      var note = HistoryNote(packet)
+      note.isLendable = lend(packet, of: inbound[stream].publication)
+      inbound[stream].history.setMetadata(note, of: entry.sequence)
+      packets.append(packet)
+    }
   }
 
   /// Looks for gaps in front of a packet, and asks for what is missing where the publisher can answer.

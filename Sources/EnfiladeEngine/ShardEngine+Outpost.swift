@@ -56,11 +56,12 @@ extension ShardEngine {
   private mutating func handle(_ message: RelayMessage, port: Int, at now: Instant) {
     switch message.kind {
     case .packet: handleLent(message.handle, stream: message.stream, port: port, at: now)
+    case .history: handleLentHistory(message, port: port, at: now)
     case .stream: handleDescription(message.handle, stream: message.stream, port: port, at: now)
     case .streamEnded: if let stream = slab.ports[port].mirror(of: message.stream) { endMirror(stream, at: now) }
     case .publicationEnded:
       if let publication = mirroredPublication(message.publication, port: port) { removePublication(publication) }
-    case .subscribe: handleSubscribe(message.publication, port: port)
+    case .subscribe: handleSubscribe(message.publication, port: port, at: now)
     case .unsubscribe: handleUnsubscribe(message.publication, port: port)
     case .demand: handleDemand(message.publication, encodings: message.encodings, port: port, at: now)
     case .keyframeWanted: handleKeyframeWanted(message.publication, encoding: Int(message.stream), reason: message.reason, at: now)
@@ -82,22 +83,52 @@ extension ShardEngine {
     traffic.packetsRelayed &+= 1
     // Sound: this side holds the slot. Each shard counts frames for itself, because what a full lane lost is missing in its own count alone.
     guard let bytes = unsafe slab.lentBytes(of: handle, from: packet.start, count: packet.byteCount) else { return slab.release(handle) }
-    if let reason = readFrame(of: &packet, bytes: bytes, at: now) {
+    // Home has read it. What it could not read it lends as empty, so that nobody takes it for lost.
+    let reading = packet.forward.isEmpty ? .read : readFrame(of: &packet, bytes: bytes, at: now)
+    guard reading == .read else {
+      // What it refers to was lost on the lane.
       slab.release(handle)
-      return drops.count(reason)
+      requestKeyframe(of: stream, for: .unrecoveredLoss, at: now)
+      return drops.count(.frameUnreadable)
     }
     inbound[stream].clock.handlePacket(timestamp: packet.view.timestamp, at: now)
     slab.retain(handle)
-    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: handle, metadata: HistoryNote(packet))) {
+    var note = HistoryNote(packet)
+    note.isUnread = packet.forward.isEmpty && packet.view.payloadByteCount > 0
+    switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: handle, metadata: note)) {
     case .stored: break
     case .replaced(let evicted): slab.release(evicted)
     case .duplicate, .tooOld: slab.release(handle)
     }
-    if inbound[stream].kind == .video, packet.forward.frame.flags.contains(.startsKeyPicture) {
-      inbound[stream].history.markKeyframe(start: packet.sequence)
-    }
     packets.append(packet)
     chooseLayersIfDue(after: packet, at: now)
+  }
+
+  /// Takes a packet that came before this shard had a subscriber: into the mirror's history alone, for those who now join here.
+  private mutating func handleLentHistory(_ message: RelayMessage, port: Int, at now: Instant) {
+    let handle = message.handle
+    slab.ports[port].borrow(handle)
+    guard let stream = slab.ports[port].mirror(of: message.stream) else {
+      slab.release(handle)
+      return drops.count(.endedSource)
+    }
+    // Sound: as above.
+    var packet = unsafe (slab.pointer(to: handle)! + PacketStore.noteOffset).assumingMemoryBound(to: Packet.self).pointee
+    packet.inbound = Int32(stream)
+    // Sound: as above.
+    guard let bytes = unsafe slab.lentBytes(of: handle, from: packet.start, count: packet.byteCount) else { return slab.release(handle) }
+    switch readFrame(of: &packet, bytes: bytes, at: now - message.age) {
+    case .read:
+      switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: handle, metadata: HistoryNote(packet))) {
+      case .stored: break
+      case .replaced(let evicted): slab.release(evicted)
+      case .duplicate, .tooOld: slab.release(handle)
+      }
+    case .unread, .unreadable:
+      slab.release(handle)
+      drops.count(.frameUnreadable)
+    }
+    if message.isLast { chooseLayers(of: inbound[stream].publication, at: now) }
   }
 
   // MARK: Streams
@@ -127,7 +158,7 @@ extension ShardEngine {
     mirror.encoding.timelineOffset = description.timelineOffset
     mirror.mirrored = .init(port: port, place: place, serial: description.serial, publisherClock: description.publisherClock)
     guard let stream = inbound.insert(mirror) else { return drops.count(.tooManySources) }
-    publications[publication].announced = description.format
+    publications[publication].announced = description.format.announced
     publications[publication].encodings[description.encoding] = Int32(stream)
     slab.ports[port].setMirror(stream, of: place)
   }

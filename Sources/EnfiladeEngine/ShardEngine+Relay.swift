@@ -45,10 +45,10 @@ extension ShardEngine {
 
   // MARK: To the outposts
 
-  /// Lends a packet of this turn to every shard that has subscribers of its publication.
-  mutating func lend(_ packet: Packet, of publication: Int) {
-    guard !publications[publication].outposts.isEmpty, !publications[publication].isMuted else { return }
-    guard isCurrent(packet.inbound, of: publication) else { return }
+  /// Lends a packet of this turn to every shard that has subscribers of its publication. `true` when its slot has the note for them.
+  mutating func lend(_ packet: Packet, of publication: Int) -> Bool {
+    guard !publications[publication].outposts.isEmpty, !publications[publication].isMuted else { return false }
+    guard isCurrent(packet.inbound, of: publication) else { return false }
     // Sound: the turn's reference keeps the slot, and nobody else reads it before the message is published.
     unsafe (slab.place(of: packet.handle)! + PacketStore.noteOffset).initializeMemory(as: Packet.self, to: packet)
     for position in 0..<publications[publication].outposts.count {
@@ -58,6 +58,7 @@ extension ShardEngine {
       slab.release(packet.handle)
       drops.count(.laneFull)
     }
+    return true
   }
 
   /// Tells the outposts that follow that a stream's clock has moved. A lane that is behind is spared: the next report says the same, and
@@ -103,13 +104,44 @@ extension ShardEngine {
 
   // MARK: From the outposts
 
-  mutating func handleSubscribe(_ key: PublicationKey, port: Int) {
+  mutating func handleSubscribe(_ key: PublicationKey, port: Int, at now: Instant) {
     guard let publication = publicationIndices[key], publications[publication].home < 0 else {
       return slab.say(.about(key, .publicationEnded), to: port)
     }
     publications[publication].addOutpost(port)
     for encoding in 0..<Limits.encodingCount where publications[publication].encodings[encoding] >= 0 {
       describe(Int(publications[publication].encodings[encoding]), to: port)
+      lendHistory(of: Int(publications[publication].encodings[encoding]), to: port, at: now)
+    }
+  }
+
+  /// Lends an outpost that has just subscribed what a joiner there begins with: the last key picture and what followed it, if it is recent.
+  private mutating func lendHistory(of stream: Int, to port: Int, at now: Instant) {
+    let publication = inbound[stream].publication
+    guard inbound[stream].kind == .video, !publications[publication].isMuted, let span = inbound[stream].encoding.keyframeSpan,
+      let newest = inbound[stream].history.newest, newest - span.start < Limits.replayPacketCount, now - span.startedAt <= Limits.replayAge
+    else { return }
+    let clockRate = Int64(inbound[stream].clockRate)
+    var last = span.start - 1
+    while let entry = inbound[stream].history.next(after: last) {
+      last = entry.sequence
+      guard !entry.metadata.isUnread, let packet = remake(entry, of: stream) else { continue }
+      if !entry.metadata.isLendable {
+        // Sound: the history's reference keeps the slot, and no other shard has been lent it.
+        unsafe (slab.place(of: entry.handle)! + PacketStore.noteOffset).initializeMemory(as: Packet.self, to: packet)
+        var note = entry.metadata
+        note.isLendable = true
+        inbound[stream].history.setMetadata(note, of: entry.sequence)
+      }
+      // Packets come about as long after the key picture as they were captured after it.
+      let sinceStart = TimeDelta.milliseconds(Int64(max(0, packet.view.timestamp.distance(from: span.timestamp))) * 1000 / clockRate)
+      let age = max(.zero, now - span.startedAt - sinceStart)
+      slab.retain(entry.handle)
+      guard !slab.ports[port].stage(.history(entry.handle, stream: Int32(stream), age: age, isLast: entry.sequence == newest)) else {
+        continue
+      }
+      slab.release(entry.handle)
+      return drops.count(.laneFull)
     }
   }
 

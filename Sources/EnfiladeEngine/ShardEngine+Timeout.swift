@@ -13,6 +13,7 @@ package enum DeadlineReason: UInt8, Sendable, CaseIterable {
   case transportFeedback
   case retransmissionRequest
   case keyframeRequest
+  case replay
 }
 
 extension ShardEngine {
@@ -29,6 +30,7 @@ extension ShardEngine {
         links[link].handshake.handleTimeout(at: now)
         drainHandshake(link, at: now)
       }
+      if canSend(to: link), links[link].nextReplay <= now { pollReplays(of: link, at: now) }
       if canSend(to: link), mediaDeadline(of: link).at <= now { oweRTCP(link) }
       reschedule(link, at: now)
     }
@@ -49,6 +51,7 @@ extension ShardEngine {
 
   private func mediaDeadline(of link: Int) -> (at: Instant, reason: DeadlineReason) {
     var next = (at: links[link].nextReport, reason: DeadlineReason.report)
+    if links[link].nextReplay < next.at { next = (links[link].nextReplay, .replay) }
     if let deadline = links[link].recorder?.nextDeadline, deadline < next.at { next = (deadline, .transportFeedback) }
     for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
       let stream = Int(links[link].sources[position].inbound)

@@ -1,8 +1,9 @@
 // One shard: its links, its publications, its packets. Sans-IO: it is told (`handle…`, `perform`), it is asked (`poll…`, `nextDeadline`), and
 // between the two it is drained until nothing is left. Instants never go back.
 
-import EnfiladeForwarding
+package import EnfiladeForwarding
 import EnfiladeRTP
+package import EnfiladeStreams
 package import EnfiladeTransport
 package import EnfiladeWire
 
@@ -41,6 +42,8 @@ package struct ShardEngine: ~Copyable {
   var records: RecordList
   var dirtyLinks = UniqueArray<Int32>()
   var nextDirtyLink = 0
+  /// Links with a replay that has just begun.
+  var newReplays = UniqueArray<Int32>()
   var egress = EgressStage()
   var preparedHeaders = PreparedHeaders()
   /// Of the report that is being written: as many as one can hold (RFC 3550 §6.4.1).
@@ -53,6 +56,8 @@ package struct ShardEngine: ~Copyable {
   var events = EventQueue()
   package internal(set) var drops = DropCounters()
   package internal(set) var traffic = Traffic()
+  /// Of streams that are gone.
+  var endedKeyframes = KeyframeRequester.Counters()
 
   /// What went through a shard since its start.
   package struct Traffic: Sendable {
@@ -64,6 +69,8 @@ package struct ShardEngine: ~Copyable {
     package var messagesOut: UInt64 = 0
     package var retransmissionsOut: UInt64 = 0
     package var keyframeRequestsOut: UInt64 = 0
+    /// Joiners and switches that were served from the history instead.
+    package var replays: UInt64 = 0
   }
 
   /// Packets decided and not yet written: a batch of a frame's packets to a shard full of subscribers.
@@ -132,9 +139,27 @@ package struct ShardEngine: ~Copyable {
     return census
   }
 
+  /// What became of wishes for key frames of this shard's publishers, since its start. Those that a replay served are not among them.
+  package var keyframes: KeyframeRequester.Counters {
+    var sum = endedKeyframes
+    for publication in publicationIndices.values {
+      for encoding in 0..<Limits.encodingCount {
+        let stream = Int(publications[publication].encodings[encoding])
+        if stream >= 0, inbound[stream].mirrored == nil { sum += inbound[stream].keyframes.counters }
+      }
+    }
+    return sum
+  }
+
+  /// The last decisions of the forwarder of an outgoing stream, the oldest first; empty for one that is not there.
+  package func decisions(of slot: SlotKey) -> [DecisionLog.Entry] {
+    guard let stream = slotIndices[slot] else { return [] }
+    return (0..<outbound[stream].forwarder.log.count).map { outbound[stream].forwarder.log[$0] }
+  }
+
   /// Whether something waits to be sent; ``pollTransmit(into:at:)`` has to be called until it gives nothing.
   package var hasPendingOutput: Bool {
-    !control.isEmpty || nextPacket < packets.count || nextDirtyLink < dirtyLinks.count || !records.isEmpty
+    !control.isEmpty || nextPacket < packets.count || nextDirtyLink < dirtyLinks.count || !records.isEmpty || !newReplays.isEmpty
   }
 
   /// The next event, or `nil`.

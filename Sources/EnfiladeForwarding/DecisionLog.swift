@@ -8,6 +8,8 @@ package struct DecisionLog: Sendable {
     package enum Kind: UInt8, Hashable, Sendable, BitwiseCopyable {
       /// This is what should be sent; ``reason`` says why not more.
       case wanted
+      /// A key frame of this encoding is asked for.
+      case awaited
       /// This is what is sent from here on.
       case switched
       /// Nothing is sent from here on.

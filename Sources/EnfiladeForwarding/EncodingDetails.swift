@@ -46,10 +46,10 @@ struct EncodingDetails {
       isFirst = true
     }
     if newestTimestamp.map({ timestamp.distance(from: $0) > 0 }) ?? true { newestTimestamp = timestamp }
-    if frame.flags.contains(.startsKeyPicture), keyframeSpan.map({ sequence > $0.start }) ?? true {
-      keyframeSpan = KeyframeSpan(start: sequence, startedAt: now, byteCount: 0)
+    if keyframeSpan == nil, frame.flags.contains(.startsKeyPicture) {
+      keyframeSpan = KeyframeSpan(start: sequence, startedAt: now, timestamp: timestamp)
     }
-    if let span = keyframeSpan, sequence >= span.start { keyframeSpan?.byteCount += Int64(payload.byteCount) }
+    keyframeSpan?.handle(frame, sequence: sequence, timestamp: timestamp, byteCount: payload.byteCount, at: now)
     let hasNewRates = meter.handle(frame, byteCount: payload.byteCount, isFirstOfFrame: isFirst, at: now)
     if frame.flags.contains(.startsKeyPicture) { readSize(payload, frame) }
     if known.epoch != reader.epoch { meter.forgetMemberships() }

@@ -28,7 +28,10 @@ extension Forwarder {
   mutating func follow(
     _ packet: borrowing ForwardPacket, of encoding: borrowing Encoding, at now: Instant, into sent: inout SentPacket
   ) -> ForwardVerdict {
-    if packet.isEmpty { return omit(packet, for: .padding, into: &sent) }
+    if packet.isEmpty {
+      return isOfPrevious(packet, of: encoding)
+        ? followPrevious(packet, of: encoding, into: &sent) : omit(packet, for: .padding, into: &sent)
+    }
     let frame = packet.frame
     guard frame.flags.contains(.isNumbered) else {
       return frame.indication(current.points.current.decodeTarget) == FrameInfo.notPresent
@@ -39,6 +42,7 @@ extension Forwarder {
     case .dropped: return omit(packet, for: .layer, into: &sent)
     case .tooOld: return omit(packet, for: .tooOld, into: &sent)
     case .late:
+      if isOfPrevious(packet, of: encoding) { return followPrevious(packet, of: encoding, into: &sent) }
       let reason = current.lateRefusal(of: frame)
       current.ledger.note(frame.number, isForwarded: reason == nil, closesGap: false)
       if let reason { return omit(packet, for: reason, into: &sent) }
@@ -78,6 +82,12 @@ extension Forwarder {
   }
 
   // MARK: The stretch before
+
+  /// Whether a packet of the source that is sent is from before it was paused.
+  private func isOfPrevious(_ packet: borrowing ForwardPacket, of encoding: borrowing Encoding) -> Bool {
+    guard encoding.serial == previous.serial else { return false }
+    return packet.sequence <= rewriter.previous.newestInput
+  }
 
   private mutating func followPrevious(
     _ packet: borrowing ForwardPacket, of encoding: borrowing Encoding, into sent: inout SentPacket

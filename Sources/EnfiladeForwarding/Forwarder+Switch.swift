@@ -1,6 +1,6 @@
 // Where one layer gives way to another, and one encoding to the next.
 
-import EnfiladeWire
+package import EnfiladeWire
 
 extension Forwarder {
   // MARK: Within a structure
@@ -23,12 +23,9 @@ extension Forwarder {
       return
     }
     guard wanted.encoding == encoding.index, frame.epoch == point.epoch, encoding.layers.epoch == point.epoch else { return }
-    if wanted.layer.spatialID == point.spatialID,
-      wanted.layer.temporalID == point.temporalID || wanted.layer.decodeTarget == point.decodeTarget
-    {
+    if wanted.layer.spatialID == point.spatialID, wanted.layer.decodeTarget == point.decodeTarget {
       // The highest temporal layer stands for all above it too; which that is changes as layers are discovered.
-      let same = OperatingPoint(wanted.layer, epoch: point.epoch)
-      if same != point { current.points.change(to: same, from: frame.number) }
+      current.points.rename(to: OperatingPoint(wanted.layer, epoch: point.epoch))
       needsKeyPicture = false
       return
     }
@@ -36,8 +33,7 @@ extension Forwarder {
     let step = OperatingPoint(wanted.layer, epoch: point.epoch)
     if wanted.layer.spatialID == point.spatialID {
       needsKeyPicture = false
-      let isPossible =
-        wanted.layer.temporalID > point.temporalID ? canRise(to: step, at: frame) : isNewPicture && isWhole(step, at: frame, encoding)
+      let isPossible = step.hasMoreFrames(than: point) ? canRise(to: step, at: frame) : isNewPicture && isWhole(step, at: frame, encoding)
       if isPossible { change(to: step, at: frame, now: now) }
       return
     }
@@ -64,14 +60,18 @@ extension Forwarder {
 
   /// Less from here on: everything of the lower target since the last key picture went out, as far as it came.
   private func isWhole(_ step: OperatingPoint, at frame: FrameInfo, _ encoding: borrowing Encoding) -> Bool {
-    guard let members = encoding.reader.history.members(of: step.decodeTarget, before: frame.number) else { return false }
+    // What is replayed may be older than what is remembered of the encoding.
+    guard encoding.reader.history.newest &- frame.number < Int64(FrameHistory.capacity) / 2,
+      let members = encoding.reader.history.members(of: step.decodeTarget, before: frame.number)
+    else { return false }
     return members & ~current.ledger.forwardedFrames(before: frame.number) == 0
   }
 
   private mutating func change(to point: OperatingPoint, at frame: FrameInfo, now: Instant) {
     guard point != current.points.current else { return }
-    // From the lowest layer of the picture on, which may have been overtaken by this one.
-    let first = point.spatialID == current.points.current.spatialID ? frame.number : frame.number &- Int64(frame.spatialID)
+    // From the lowest layer of the picture on, which may have been overtaken by this one; but what more frames lean on went out before.
+    let isRise = point.hasMoreFrames(than: current.points.current)
+    let first = isRise ? frame.number : frame.number &- Int64(frame.spatialID)
     current.points.change(to: point, from: first)
     current.needsAnnouncement = true
     log.append(
@@ -128,7 +128,19 @@ extension Forwarder {
   private mutating func align(_ timestamp: RTPTimestamp, of encoding: borrowing Encoding, at now: Instant) -> (
     offset: UInt32, skew: UInt32
   )? {
-    let arrival = rewriter.arrivalOffset(of: timestamp, clockRate: encoding.clockRate, now: now)
+    let arrived = replayedArrival ?? now
+    if let found = alignment(of: timestamp, of: encoding, arrived: arrived) { return found }
+    timestampRefusals += 1
+    if timestampRefusals <= Limits.timestampRefusalCount {
+      wish = nil
+      return nil
+    }
+    return (rewriter.arrivalOffset(of: timestamp, clockRate: encoding.clockRate, now: arrived), 0)
+  }
+
+  /// The same, without counting how often it failed.
+  private func alignment(of timestamp: RTPTimestamp, of encoding: borrowing Encoding, arrived: Instant) -> (offset: UInt32, skew: UInt32)? {
+    let arrival = rewriter.arrivalOffset(of: timestamp, clockRate: encoding.clockRate, now: arrived)
     guard rewriter.hasOutput, let timelineBase, let line = encoding.timelineOffset else { return (arrival, 0) }
     let offset = timelineBase &+ line
     let rate = Int64(encoding.clockRate)
@@ -138,12 +150,28 @@ extension Forwarder {
     let ahead = RTPTimestamp(timestamp.rawValue &+ offset).distance(from: rewriter.newestTimestamp)
     if ahead > 0 { return (offset, 0) }
     let skew = Int64(1 - ahead)
-    if skew <= Limits.timestampSkew.milliseconds * rate / 1000 { return (offset, UInt32(truncatingIfNeeded: skew)) }
-    timestampRefusals += 1
-    if timestampRefusals <= Limits.timestampRefusalCount {
-      wish = nil
-      return nil
-    }
-    return (arrival, 0)
+    return skew <= Limits.timestampSkew.milliseconds * rate / 1000 ? (offset, UInt32(truncatingIfNeeded: skew)) : nil
   }
+
+  // MARK: Out of the history
+
+  /// Whether the newest key picture of an encoding that is not sent can be begun with now, though it came a while ago: it is what is wanted,
+  /// nothing behind it was sent, and time would not go back.
+  package func canReplay(_ span: KeyframeSpan, of encoding: borrowing Encoding, at now: Instant) -> Bool {
+    guard let wanted, wanted.serial == encoding.serial, encoding.serial != serial else { return false }
+    if encoding.serial == previous.serial, span.start <= rewriter.previous.newestInput { return false }
+    guard rewriter.hasOutput else { return true }
+    // What came before the newest that was sent would be shown after it; without a common time line nobody knows by how much.
+    let lead = span.startedAt - rewriter.newestAt
+    guard lead > .zero || timelineBase != nil && encoding.timelineOffset != nil && lead >= .zero - Limits.timestampSkew else {
+      return false
+    }
+    return alignment(of: span.timestamp, of: encoding, arrived: span.startedAt) != nil
+  }
+
+  /// The next packet that is offered begins a replay, and came when `arrived` says; `nil` once it has been offered.
+  package mutating func setReplayedArrival(_ arrived: Instant?) { replayedArrival = arrived }
+
+  /// What was wished for has not come: the wish may be made again at once.
+  package mutating func renewWish() { wish = nil }
 }

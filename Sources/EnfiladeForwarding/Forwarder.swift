@@ -35,6 +35,8 @@ package struct Forwarder: Sendable {
   /// The chosen layer cannot be reached without a key picture.
   var needsKeyPicture = false
   var wish: (encoding: UInt8, at: Instant)?
+  /// While the first packet of a replay is offered: when it came.
+  var replayedArrival: Instant?
 
   /// - Parameters:
   ///   - firstSequence: the number of the first packet, random; its low 15 bits count.
@@ -138,6 +140,12 @@ package struct Forwarder: Sendable {
       return nil
     }
     if let wish, wish.encoding == asked, now - wish.at < Limits.keyframeWishInterval { return nil }
+    if wish?.encoding != asked {
+      log.append(
+        DecisionLog.Entry(
+          at: now, kind: .awaited, reason: isBroken && wanted.serial == serial ? .brokenReference : .waitingForKeyframe, encoding: asked,
+          spatialID: wanted.layer.spatialID, temporalID: wanted.layer.temporalID))
+    }
     wish = (asked, now)
     return asked
   }

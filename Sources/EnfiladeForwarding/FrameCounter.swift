@@ -18,6 +18,8 @@ package struct FrameCounter: Sendable {
   private static let jumpCount = 192
 
   private struct Run: Sendable {
+    /// The first number that was seen of it.
+    var first: Int64
     var newest: Int64
     var wire: UInt16
 
@@ -31,6 +33,8 @@ package struct FrameCounter: Sendable {
   private let room: Int64
   private var run: Run?
   private var before: Run?
+  /// Its late packets are told from those of the others, and have no place any more.
+  private var longBefore: Run?
   private var newestSequence = ExtendedSequenceNumber(.min)
   /// What ``widen(_:bitCount:sequence:)`` found last.
   package private(set) var place = Place.current
@@ -38,35 +42,45 @@ package struct FrameCounter: Sendable {
   /// - Parameter room: numbers left free at a restart; few where a gap can be taken for loss.
   package init(room: Int64) { self.room = room }
 
-  /// The wide number of `wire`, which has `bitCount` bits.
-  package mutating func widen(_ wire: UInt16, bitCount: Int, sequence: ExtendedSequenceNumber) -> Int64 {
+  /// The wide number of `wire`, which has `bitCount` bits; `nil` for a late one that is further back than anybody remembers, or of a run that
+  /// was over before anything of it came.
+  package mutating func widen(_ wire: UInt16, bitCount: Int, sequence: ExtendedSequenceNumber) -> Int64? {
     let isInOrder = sequence > newestSequence
     if isInOrder { newestSequence = sequence }
     place = .current
     guard let run else {
-      self.run = Run(newest: Int64(wire), wire: wire)
+      self.run = Run(first: Int64(wire), newest: Int64(wire), wire: wire)
       return Int64(wire)
     }
     let distance = run.distance(wire, bitCount: bitCount)
-    guard isInOrder else {
-      // A late packet is of the run it is nearer to, and moves nothing.
-      if let before {
-        let other = before.distance(wire, bitCount: bitCount)
-        if abs(other) < abs(distance) {
-          place = .before
-          return before.newest &+ min(room / 2, Int64(other))
-        }
-      }
-      return run.newest &+ Int64(min(0, distance))
-    }
+    guard isInOrder else { return widenLate(wire, bitCount: bitCount, in: run) }
     if distance < 0 || distance > Self.jumpCount {
       place = .restarted
+      longBefore = before
       before = run
-      self.run = Run(newest: run.newest &+ 1 &+ room, wire: wire)
-      return run.newest &+ 1 &+ room
+      let first = run.newest &+ 1 &+ room
+      self.run = Run(first: first, newest: first, wire: wire)
+      return first
     }
-    self.run = Run(newest: run.newest &+ Int64(distance), wire: wire)
+    self.run?.newest = run.newest &+ Int64(distance)
+    self.run?.wire = wire
     return run.newest &+ Int64(distance)
+  }
+
+  /// A late packet is of the run it is nearest to, and moves nothing.
+  private mutating func widenLate(_ wire: UInt16, bitCount: Int, in run: Run) -> Int64? {
+    let distance = run.distance(wire, bitCount: bitCount)
+    let other = before?.distance(wire, bitCount: bitCount) ?? .max
+    let third = longBefore?.distance(wire, bitCount: bitCount) ?? .max
+    if third.magnitude < min(distance.magnitude, other.magnitude) { return nil }
+    if let before, other.magnitude < distance.magnitude {
+      let number = before.newest &+ Int64(other)
+      guard other > -Self.jumpCount, Int64(other) <= room / 2, longBefore == nil || number >= before.first &- room / 2 else { return nil }
+      place = .before
+      return number
+    }
+    let number = run.newest &+ Int64(min(0, distance))
+    return distance > -Self.jumpCount && (before == nil || number >= run.first &- room / 2) ? number : nil
   }
 }
 

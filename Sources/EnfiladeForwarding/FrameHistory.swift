@@ -2,6 +2,9 @@
 
 /// Bit masks over the last 64 frames; bit *i* is the frame *i* before the newest.
 package struct FrameHistory: Sendable {
+  /// How many frames are remembered.
+  package static let capacity = 64
+
   package private(set) var newest = Int64.min
   /// The newest frame at which decoding can begin: nothing behind it refers to anything before it.
   package private(set) var cut = Int64.min

@@ -28,7 +28,8 @@ extension FrameReader {
     if descriptor.header.endsFrame { frame.flags.insert(.endsFrame) }
     if descriptor.carriesStructure { frame.flags.insert(.carriesStructure) }
     if startsKeyPicture { frame.flags.formUnion([.startsKeyPicture, .isKeyPicture]) }
-    frame.number = frames.widen(descriptor.header.frameNumber, bitCount: 16, sequence: sequence)
+    guard let number = frames.widen(descriptor.header.frameNumber, bitCount: 16, sequence: sequence) else { return .failure(.tooLate) }
+    frame.number = number
     frame.spatialID = descriptor.frame.spatialID
     frame.temporalID = descriptor.frame.temporalID
     frame.indications = descriptor.frame.indications
@@ -45,8 +46,10 @@ extension FrameReader {
 
   /// VP9 has running numbers in its payload as well.
   private mutating func readPicture(_ payload: RawSpan, sequence: ExtendedSequenceNumber, into frame: inout FrameInfo) {
-    guard let descriptor = VP9Descriptor(payload), let pictureID = descriptor.pictureID else { return }
-    frame.picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    guard let descriptor = VP9Descriptor(payload), let pictureID = descriptor.pictureID,
+      let picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    else { return }
+    frame.picture = picture
     frame.tl0PictureIndex = tl0.follow(descriptor.tl0PictureIndex ?? 0, at: pictures.place)
     frame.flags.insert(.hasPicture)
   }

@@ -15,7 +15,10 @@ extension FrameReader {
     let isSwitch = isKeyframe || descriptor.isLayerSync
     frame.indications = Self.temporalIndications(isSwitch ? FrameInfo.switchable : 3, from: frame.temporalID)
     guard let pictureID = descriptor.pictureID else { return .success(frame) }
-    frame.picture = closedPictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    guard let picture = closedPictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence) else {
+      return .failure(.tooLate)
+    }
+    frame.picture = picture
     frame.number = frame.picture
     frame.tl0PictureIndex = tl0.follow(descriptor.tl0PictureIndex ?? 0, at: closedPictures.place)
     frame.keyIndex = keyIndex.follow(descriptor.keyIndex ?? 0, at: closedPictures.place) & 0x1F

@@ -24,7 +24,9 @@ extension FrameReader {
       if let structure = descriptor.scalabilityStructure { scalability = structure }
       return .success(frame)
     }
-    let picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence)
+    guard let picture = pictures.widen(pictureID, bitCount: descriptor.hasLongPictureID ? 15 : 7, sequence: sequence) else {
+      return .failure(.tooLate)
+    }
     // The group of a run before says nothing of this one.
     if pictures.place == .restarted { groupStart = .max }
     if let structure = descriptor.scalabilityStructure {

@@ -12,8 +12,12 @@ package struct FrameReader: Sendable {
     case descriptorMalformed
     /// The dependency descriptor is malformed.
     case dependencyMalformed
-    /// The dependency descriptor refers to a structure that did not come: nothing can be said before a key picture.
+    /// The dependency descriptor refers to a structure that has not come: it may be on its way, behind this packet.
     case structureUnknown
+    /// The packet comes too late for its frame to have a place among the others.
+    case tooLate
+    /// The stream has a structure, and the packet no descriptor that says where in it its frame stands.
+    case dependencyMissing
   }
 
   package internal(set) var history = FrameHistory()
@@ -60,7 +64,7 @@ package struct FrameReader: Sendable {
         return readDependencyDescriptor(data, codec: codec, payload: payload, sequence: sequence)
       }
       // Without its descriptor a frame of such a stream has no place in the structure.
-      if usesStructure, codec != .vp9 { return .failure(.structureUnknown) }
+      if usesStructure, codec != .vp9 { return .failure(.dependencyMissing) }
       switch codec {
       case .vp9: return readVP9(payload, sequence: sequence)
       case .h264:

@@ -24,9 +24,18 @@ extension Limits {
   package static let layerMeterWindow = TimeDelta.milliseconds(500)
   /// Nobody has watched an encoding for this long before its sender is told to pause it: speakers come back.
   package static let encodingDemandLinger = TimeDelta.seconds(Int64(5))
-  /// What a replay may consist of: the first frames after a key frame, not a film.
-  package static let replayPacketCount = 256
+  /// What a replay may consist of: the first frames after a key frame, not a film. Less than a history holds, so that nothing falls out of
+  /// it while the subscriber catches up.
+  package static let replayPacketCount = 384
   package static let replayAge = TimeDelta.seconds(Int64(2))
+  /// How much longer than asking a joiner may take to catch up: half a second of quick motion, with the first picture there at once.
+  package static let replayCatchUp = TimeDelta.milliseconds(500)
+  /// What a replay sends at once at most, in time at its pace.
+  package static let replayBurst = TimeDelta.milliseconds(5)
+  /// A replay goes at this multiple of the encoding's rate, within these bounds, until the subscriber's path is known better.
+  package static let replaySpeed: Int64 = 4
+  package static let replayPaceFloor = Bitrate.kilobitsPerSecond(4000)
+  package static let replayPaceCeiling = Bitrate.kilobitsPerSecond(20_000)
   /// How long an encoder takes from the request to the key frame's first packet.
   package static let keyframeEncodingTime = TimeDelta.milliseconds(60)
 }

@@ -14,18 +14,26 @@ package struct OperatingPoint: Hashable, Sendable, BitwiseCopyable {
     self.epoch = epoch
   }
 
+  /// Whether it is the same picture, more often.
+  package func hasMoreFrames(than other: OperatingPoint) -> Bool {
+    spatialID == other.spatialID && (temporalID, decodeTarget) > (other.temporalID, other.decodeTarget)
+  }
+
   /// A source of one layer.
   package static var only: OperatingPoint { OperatingPoint(Layer(), epoch: 0) }
 }
 
-/// The last few points of one stretch: a frame that comes late is judged by the one that held at its place.
+/// The last few points of one stretch: a frame that comes late is judged by the one that held at its place. Layers are chosen four times a
+/// second and may be left in two steps, so these are the changes of a second: more than the frames that are remembered.
 package struct OperatingPointHistory: Sendable {
+  private static let capacity = 8
+
   private struct Entry: Sendable {
     var first: Int64
     var point: OperatingPoint
   }
 
-  private var entries: InlineArray<4, Entry>
+  private var entries: InlineArray<8, Entry>
   package private(set) var count = 1
 
   package init(_ point: OperatingPoint, from number: Int64) {
@@ -58,15 +66,18 @@ package struct OperatingPointHistory: Sendable {
   /// The point that held for a frame; for one before all that is remembered the oldest.
   package func point(at number: Int64) -> OperatingPoint { entries[index(at: number) ?? 0].point }
 
+  /// The current point has another name for the same frames.
+  package mutating func rename(to point: OperatingPoint) { entries[count - 1].point = point }
+
   /// From the frame `number` on, another point holds.
   package mutating func change(to point: OperatingPoint, from number: Int64) {
     if entries[count - 1].first == number {
       entries[count - 1].point = point
       return
     }
-    if count == 4 {
-      for index in 1..<4 { entries[index - 1] = entries[index] }
-      count = 3
+    if count == Self.capacity {
+      for index in 1..<Self.capacity { entries[index - 1] = entries[index] }
+      count = Self.capacity - 1
     }
     entries[count] = Entry(first: number, point: point)
     count += 1

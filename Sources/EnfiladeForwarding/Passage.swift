@@ -41,6 +41,8 @@ package struct Passage: Sendable {
     for index in first..<points.count {
       // What was chosen at a key picture leans on nothing that comes before it.
       if index > first, frame.number < keyFrame, points.first(of: index) >= keyFrame { break }
+      // What was added at a switch leans on nothing that was not sent by then.
+      if index > first, points[index].hasMoreFrames(than: points[index - 1]) { break }
       reason = refusal(of: frame, at: points[index])
       if reason == nil { return nil }
     }

@@ -66,14 +66,6 @@ package struct StreamRewriter: Sendable {
 
   // MARK: Beginning a stretch
 
-  /// From `input` on, packets come from another source (or from the same one after a pause): numbers go on without a gap, and time goes on as
-  /// much as it went on outside.
-  ///
-  /// - Parameter clockRate: ticks per second of the new source's clock.
-  package mutating func switchSource(at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant) {
-    beginStretch(at: input, timestampOffset: arrivalOffset(of: timestamp, clockRate: clockRate, now: now), skew: 0)
-  }
-
   /// The timestamp offset that makes time go on as much as it went on here between the newest packet and now.
   package func arrivalOffset(of timestamp: RTPTimestamp, clockRate: Int, now: Instant) -> UInt32 {
     guard hasOutput else { return newestTimestamp.rawValue &- timestamp.rawValue }
@@ -82,7 +74,7 @@ package struct StreamRewriter: Sendable {
   }
 
   /// From `input` on, packets come from another source, moved in time by this much.
-  mutating func beginStretch(at input: ExtendedSequenceNumber, timestampOffset: UInt32, skew: UInt32) {
+  package mutating func beginStretch(at input: ExtendedSequenceNumber, timestampOffset: UInt32, skew: UInt32) {
     previous = current
     previous.lastOutput = newestOutput
     current = Stretch()

@@ -23,6 +23,7 @@ package struct RuntimeConfiguration: Sendable {
   package var roomSpread = 10
   /// How long packets may wait for company at most when a shard is busy; zero never lets them wait.
   package var longestWait = TimeDelta.milliseconds(1)
+  package var redundancy = RedundancyPolicy()
 
   package init() {}
 }
@@ -69,6 +70,7 @@ package final class Runtime: Sendable {
     do { handshakes = try OpenSSLHandshakeFactory() } catch { throw .handshake(error) }
     var shard = ShardConfiguration(shard: UInt8(index), seed: osRandom(), wallClock: wallClock())
     shard.linkCapacity = configuration.linkCapacity
+    shard.redundancy = configuration.redundancy
     let port = configuration.basePort == 0 ? 0 : configuration.basePort + UInt16(index)
     // Every local address of both families; where there is no IPv6 at all, of the one there is.
     var addresses = [SocketAddress(ipv6High: 0, low: 0, port: port), SocketAddress(ipv4: 0, port: port)]

@@ -1,6 +1,7 @@
 // A shard as the control plane sees it: somewhere to send commands, and where its candidates point.
 
 package import EnfiladeEngine
+package import EnfiladeForwarding
 package import EnfiladeIO
 package import EnfiladeTransport
 package import EnfiladeWire
@@ -76,6 +77,13 @@ package final class Shard: Sendable {
   package func snapshot() async -> ShardSnapshot? {
     await withCheckedContinuation { continuation in
       if !mailbox.post(.snapshot { continuation.resume(returning: $0) }) { continuation.resume(returning: nil) }
+    }
+  }
+
+  /// The last decisions about an outgoing stream, the oldest first, and the moment of the answer; `nil` when the shard could not be asked.
+  package func decisions(of slot: SlotKey) async -> (entries: [DecisionLog.Entry], at: Instant)? {
+    await withCheckedContinuation { continuation in
+      if !mailbox.post(.decisions(slot) { continuation.resume(returning: ($0, $1)) }) { continuation.resume(returning: nil) }
     }
   }
 

@@ -1,6 +1,7 @@
 // What a shard's thread does: wait, take what came, do what was asked, send what follows. Run to completion; nobody else touches any of it.
 
 import EnfiladeEngine
+import EnfiladeForwarding
 import EnfiladeIO
 import EnfiladeTransport
 import EnfiladeWire
@@ -9,6 +10,8 @@ import EnfiladeWire
 enum ShardMessage: Sendable {
   case command(Command)
   case snapshot(@Sendable (ShardSnapshot) -> Void)
+  /// The last decisions about an outgoing stream, and when the answer was made.
+  case decisions(SlotKey, @Sendable ([DecisionLog.Entry], Instant) -> Void)
   case barrier(@Sendable () -> Void)
   case stop
 }
@@ -131,6 +134,7 @@ final class ShardLoop: @unchecked Sendable {
           state.engine.perform(command, at: state.now)
           drain(&state)
         case .snapshot(let reply): reply(snapshot(of: state))
+        case .decisions(let slot, let reply): reply(state.engine.decisions(of: slot), state.now)
         case .barrier(let reply):
           // What other shards said before is carried out first: a barrier at both ends of a lane is one across it.
           while state.engine.takeRelayed(at: state.now) { drain(&state) }
@@ -181,7 +185,7 @@ final class ShardLoop: @unchecked Sendable {
   private func snapshot(of state: borrowing State) -> ShardSnapshot {
     ShardSnapshot(
       shard: index, linkCount: state.engine.linkCount, slabLeasedCount: state.engine.slabLeasedCount, census: state.engine.census,
-      traffic: state.engine.traffic, drops: state.engine.drops,
+      traffic: state.engine.traffic, keyframes: state.engine.keyframes, drops: state.engine.drops,
       egressDrops: state.egressDrops, refusals: socket.refusals, segmentation: socket.segmentation,
       coalescesReceive: socket.coalescesReceive, receiveBufferByteCount: socket.receiveBufferByteCount,
       sendBufferByteCount: socket.sendBufferByteCount, processorTime: MonotonicClock.threadProcessorTime)

@@ -2,6 +2,7 @@
 
 package import EnfiladeEngine
 package import EnfiladeIO
+package import EnfiladeStreams
 package import EnfiladeWire
 
 /// A shard's counters at one moment.
@@ -13,6 +14,8 @@ package struct ShardSnapshot: Sendable {
   /// How much is in each table.
   package var census: ShardEngine.Census
   package var traffic: ShardEngine.Traffic
+  /// What became of wishes for key frames.
+  package var keyframes: KeyframeRequester.Counters
   package var drops: DropCounters
   /// Datagrams that found the socket's buffer full.
   package var egressDrops: EgressDrops

@@ -60,6 +60,19 @@ package struct KeyframeRequester: Sendable {
     package var spared: UInt64 = 0
     /// Requests that were given up.
     package var abandoned: UInt64 = 0
+
+    package init() {}
+
+    package static func += (sum: inout Counters, part: Counters) {
+      sum.asked &+= part.asked
+      sum.merged &+= part.merged
+      sum.deferred &+= part.deferred
+      sum.sent &+= part.sent
+      sum.repeated &+= part.repeated
+      sum.answered &+= part.answered
+      sum.spared &+= part.spared
+      sum.abandoned &+= part.abandoned
+    }
   }
 
   private enum State: Hashable {

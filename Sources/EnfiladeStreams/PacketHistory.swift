@@ -33,8 +33,6 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   @usableFromInline package let capacity: Int
   @usableFromInline var heldCount = 0
   @usableFromInline var newestInserted: ExtendedSequenceNumber?
-  /// Where the most recent keyframe starts, whether it is still held or not.
-  @usableFromInline var keyframeStart: ExtendedSequenceNumber?
   /// By the low bits of the number; a place with no packet holds ``PacketHandle/none``.
   @usableFromInline var entries: UniqueArray<Entry>
 
@@ -79,12 +77,6 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     return nil
   }
 
-  /// Where the most recent keyframe starts, if its first packet is still held.
-  @inlinable package var keyframe: ExtendedSequenceNumber? {
-    guard let keyframeStart, find(keyframeStart) != nil else { return nil }
-    return keyframeStart
-  }
-
   // MARK: Verbs
 
   /// Takes a packet in, with one reference that the caller already holds.
@@ -105,10 +97,11 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     return .stored
   }
 
-  /// A keyframe's first packet has this number. An older keyframe that comes late changes nothing.
-  @inlinable package mutating func markKeyframe(start sequence: ExtendedSequenceNumber) {
-    if let keyframeStart, sequence < keyframeStart { return }
-    keyframeStart = sequence
+  /// Notes something else about a packet that is held; one that is not held is left alone.
+  @inlinable package mutating func setMetadata(_ metadata: Metadata, of sequence: ExtendedSequenceNumber) {
+    let place = place(of: sequence)
+    guard entries[place].sequence == sequence, !entries[place].handle.isNone else { return }
+    entries[place].metadata = metadata
   }
 
   /// Lets every packet go, and hands each to the caller for release.
@@ -119,7 +112,6 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     }
     heldCount = 0
     newestInserted = nil
-    keyframeStart = nil
   }
 
   // MARK: -

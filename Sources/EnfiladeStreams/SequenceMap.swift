@@ -2,24 +2,7 @@
 
 public import EnfiladeWire
 
-/// Where a sent packet came from, in eight bytes.
-@usableFromInline
-package struct PacketSource: Hashable, Sendable, BitwiseCopyable {
-  /// Which of the forwarder's inputs, counted anew at every switch; tells one numbering from the next.
-  @usableFromInline package var generation: UInt16
-  /// Free for the forwarder: what it needs to write the same packet again.
-  @usableFromInline package var note: UInt16
-  /// The low 32 bits of the input number; ``PacketHistory/widen(_:)`` gives the rest.
-  @usableFromInline package var inputLow: UInt32
-
-  @inlinable package init(generation: UInt16, note: UInt16 = 0, input: ExtendedSequenceNumber) {
-    self.generation = generation
-    self.note = note
-    inputLow = UInt32(truncatingIfNeeded: input.rawValue)
-  }
-}
-
-/// A ring of the last sent packets of one outgoing stream, by outgoing number. With ``PacketSource`` an entry is ten bytes.
+/// A ring of the last sent packets of one outgoing stream, by outgoing number. Beside what the forwarder remembers, an entry is two bytes.
 @usableFromInline
 package struct SequenceMap<Source: BitwiseCopyable>: ~Copyable {
   @usableFromInline package let capacity: Int

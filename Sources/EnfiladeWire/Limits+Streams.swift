@@ -18,6 +18,16 @@ extension Limits {
   /// anybody stops and begins again.
   package static let lateSourceHold = TimeDelta.milliseconds(500)
 
+  /// A subscriber that loses this much of its sound, in 256ths, is sent RED: two percent are heard. Beyond ten, two packets are put in front.
+  @usableFromInline package static let redundancyLossFraction: UInt8 = 5
+  @usableFromInline package static let redundancyHighLossFraction: UInt8 = 26
+  /// How long after the last report of loss: what loses is like to lose again.
+  @usableFromInline package static let redundancyHold = TimeDelta.seconds(Int64(20))
+
+  /// A source may change its codec this often. Each change makes every subscriber begin anew, and allocates: who does it with every packet
+  /// must not cost more than who does not.
+  @usableFromInline package static let codecChangeInterval = TimeDelta.milliseconds(200)
+
   /// Sent packets of one outgoing stream that can still be asked for: 256 are a second of 2.5 Mbit/s, longer than a picture waits for repair.
   @usableFromInline package static let sentPacketCount = 256
   /// How often one sent packet is sent again. Beyond that the link is not losing packets, it is gone.

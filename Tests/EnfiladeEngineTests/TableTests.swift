@@ -78,9 +78,13 @@ struct TableTests {
     // Of two the first, which is liked best.
     #expect(table.payloadType(for: .vp8) == PayloadType(96))
     #expect(table.retransmissionPayloadType(for: .vp8) == PayloadType(97))
-    for format in [MediaFormat.vp9Profile2, .av1, .h264High, .pcmu, .red, .telephoneEvent] {
+    for format in [MediaFormat.vp9Profile2, .av1, .h264High, .pcmu, .telephoneEvent] {
       #expect(table.payloadType(for: format) == nil)
     }
+    // RED goes out as what is inside, unless it was negotiated itself.
+    #expect(table.payloadType(for: .red) == PayloadType(111) && table.stripsRedundancy)
+    let redundant = PayloadTypeTable([Self.format(.opus, 111), Self.format(.red, 63)])
+    #expect(redundant.payloadType(for: .red) == PayloadType(63) && !redundant.stripsRedundancy)
   }
 
   @Test("An H.264 decoder that assembles fragments stands in for every other profile; one that does not stands in for none")

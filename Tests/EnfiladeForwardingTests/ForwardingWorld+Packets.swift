@@ -29,7 +29,12 @@ extension ForwardingWorld {
     encodings[index].newest = max(encodings[index].newest, sequence.rawValue)
     encodings[index].stored[sequence.rawValue - 1000] = nil
     if stored.frame?.flags.contains(.startsKeyPicture) == true { encodings[index].requester.handleKeyframe(at: instant) }
-    for subscriber in 0..<subscribers.count { offer(stored, of: index, to: subscriber) }
+    let rest = stored.frame?.flags.contains(.carriesStructure) == true ? reread(index, around: sequence) : []
+    for subscriber in 0..<subscribers.count {
+      for waiting in rest where waiting.sequence < sequence { offer(waiting, of: index, to: subscriber) }
+      offer(stored, of: index, to: subscriber)
+      for waiting in rest where waiting.sequence > sequence { offer(waiting, of: index, to: subscriber) }
+    }
   }
 
   private mutating func read(_ stored: inout StoredPacket, at index: Int) {
@@ -40,7 +45,34 @@ extension ForwardingWorld {
     let result = encodings[index].state.handlePacket(
       payload: stored.view.payload(in: stored.bytes.rawBytes), extensions: stored.extensions, in: stored.bytes.rawBytes,
       sequence: stored.sequence, timestamp: stored.view.timestamp, at: instant)
-    if case .success(let frame) = result { stored.frame = frame }
+    switch result {
+    case .success(let frame): stored.frame = frame
+    // Behind the newest key picture the structure may still come.
+    case .failure(.structureUnknown) where encodings[index].state.keyframeSpan.map({ stored.sequence > $0.start }) ?? true: break
+    case .failure:
+      stored.frame = FrameInfo(flags: [])
+      stored.isLeftOut = true
+      cutOff.insert(Self.identity(stored.truth))
+    }
+  }
+
+  /// A structure has come: what came before it, and refers to it, is read now; what refers to one before it will not be.
+  private mutating func reread(_ index: Int, around structure: ExtendedSequenceNumber) -> [StoredPacket] {
+    var found: [StoredPacket] = []
+    for number in encodings[index].stored.keys.sorted() where encodings[index].stored[number]?.frame == nil {
+      guard var stored = encodings[index].stored[number] else { continue }
+      if stored.sequence > structure {
+        read(&stored, at: index)
+      } else {
+        stored.frame = FrameInfo(flags: [])
+        stored.isLeftOut = true
+        cutOff.insert(Self.identity(stored.truth))
+      }
+      guard stored.frame != nil else { continue }
+      encodings[index].stored[number] = stored
+      found.append(stored)
+    }
+    return found
   }
 
   private mutating func offer(_ stored: StoredPacket, of index: Int, to subscriber: Int) {
@@ -48,7 +80,7 @@ extension ForwardingWorld {
     let before = subscribers[subscriber].forwarder.serial
     let packet = ForwardPacket(
       frame: frame, sequence: stored.sequence, timestamp: stored.view.timestamp, marker: stored.view.marker,
-      isEmpty: stored.view.payloadByteCount == 0)
+      isEmpty: stored.view.payloadByteCount == 0 || stored.isLeftOut)
     let at = instant
     var sent = SentPacket.placeholder
     switch Self.decide(packet, encodings, index, &subscribers[subscriber].forwarder, at: at, into: &sent) {
@@ -67,13 +99,7 @@ extension ForwardingWorld {
     // The beginning was overtaken, perhaps: what came before it is offered now.
     var next = stored.sequence.rawValue + 1
     while next <= encodings[index].newest {
-      if var later = encodings[index].stored[next] {
-        if later.frame == nil {
-          read(&later, at: index)
-          encodings[index].stored[next] = later
-        }
-        offer(later, of: index, to: subscriber)
-      }
+      if let later = encodings[index].stored[next] { offer(later, of: index, to: subscriber) }
       next += 1
     }
   }

@@ -115,12 +115,13 @@ extension MediaSource {
     bits.append(0, 1)
     bits.append(0b111, 3)
     if hasStructure { appendStructure(&bits) }
-    let isSwitch = temporalID == 0 || mode.refersToBaseAlone(at: position)
     let isLeaf = temporalID > 0 && !mode.isReferredTo(at: position)
     for spatial in 0..<mode.spatial {
       for temporal in 0..<mode.temporal {
         bits.append(
-          indication(layer, temporalID, isKey: isKey, isSwitch: isSwitch, isLeaf: isLeaf, spatial: spatial, temporal: temporal), 2)
+          indication(
+            layer, temporalID, isKey: isKey, isSwitch: mode.isSwitch(at: position, for: temporal), isLeaf: isLeaf, spatial: spatial,
+            temporal: temporal), 2)
       }
     }
     for reference in references {

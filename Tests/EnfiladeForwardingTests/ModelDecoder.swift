@@ -132,7 +132,8 @@ struct ModelDecoder {
   private func isCut(_ frames: [Frame], _ position: Int) -> Bool {
     guard position + 1 < frames.count else { return true }
     let next = frames[position + 1].truth
-    return next.isKeyPicture && (next.source != frames[position].truth.source || next.spatialID == 0)
+    let this = frames[position].truth
+    return next.isKeyPicture && (next.source != this.source || next.captureMilliseconds != this.captureMilliseconds)
   }
 
   // MARK: Pictures

@@ -46,4 +46,6 @@ struct StoredPacket: Sendable {
   var truth: FrameTruth
   /// `nil` while it could not be read.
   var frame: FrameInfo?
+  /// It came, and means nothing to anybody.
+  var isLeftOut = false
 }

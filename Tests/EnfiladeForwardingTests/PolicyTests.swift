@@ -25,23 +25,29 @@ struct PolicyTests {
     #expect(demand.nextDeadline == .distantFuture)
   }
 
-  @Test("A replay is chosen only when it catches up sooner than a new key frame would come")
+  @Test("A replay is chosen when its key picture is recent and the subscriber can catch up soon")
   func replayOrAsk() {
-    let span = KeyframeSpan(start: ExtendedSequenceNumber(100), startedAt: Self.instant(0), byteCount: 10_000)
-    func replay(_ span: KeyframeSpan, newest: Int64 = 120, pace: Int64 = 5_000, bitrate: Int64 = 500, at milliseconds: Int64 = 300)
-      -> KeyframeReplay?
-    {
-      KeyframeReplay(
-        span, newest: ExtendedSequenceNumber(newest), roundTripTime: .milliseconds(50), pace: .kilobitsPerSecond(pace),
+    func replay(
+      followingByteCount: Int64 = 90_000, newest: Int64 = 120, pace: Int64 = 5_000, bitrate: Int64 = 500, at milliseconds: Int64 = 300
+    ) -> KeyframeReplay? {
+      var span = KeyframeSpan(start: ExtendedSequenceNumber(100), startedAt: Self.instant(0), timestamp: RTPTimestamp(0))
+      span.pictureByteCount = 36_000
+      span.byteCount = 36_000 + followingByteCount
+      return KeyframeReplay(
+        span, serial: 1, newest: ExtendedSequenceNumber(newest), asking: .milliseconds(110), pace: .kilobitsPerSecond(pace),
         bitrate: .kilobitsPerSecond(bitrate), at: Self.instant(milliseconds))
     }
-    // 80,000 bits at 4.5 Mbit/s are 18 ms; the way to the publisher and back, and its encoder, take 110.
-    #expect(replay(span) != nil)
-    #expect(replay(span, pace: 1_000) == nil)
-    #expect(replay(span, pace: 400) == nil)
-    #expect(replay(span, newest: 100 + Int64(Limits.replayPacketCount)) == nil)
-    #expect(replay(span, at: 2100) == nil)
-    #expect(replay(span, newest: 99) == nil)
+    // 720,000 bits at 4.5 Mbit/s are 160 ms; at 1.2 they are 600, and 610 is as long as asking and the bound together.
+    #expect(replay() != nil)
+    #expect(replay(pace: 1_700) != nil)
+    #expect(replay(pace: 1_600) == nil)
+    #expect(replay(pace: 400) == nil)
+    #expect(replay(followingByteCount: 0, pace: 600) != nil)
+    #expect(replay(newest: 99 + Int64(Limits.replayPacketCount)) != nil)
+    #expect(replay(newest: 100 + Int64(Limits.replayPacketCount)) == nil)
+    #expect(replay(at: 2000) != nil)
+    #expect(replay(at: 2001) == nil)
+    #expect(replay(newest: 99) == nil)
   }
 
   @Test("A replay gives every packet of the history once, in order, at its pace, until it has caught up")
@@ -53,9 +59,10 @@ struct PolicyTests {
         metadata: 1250)
       #expect(history.insert(entry) == .stored)
     }
-    let span = KeyframeSpan(start: ExtendedSequenceNumber(10), startedAt: Self.instant(0), byteCount: 11_250)
+    var span = KeyframeSpan(start: ExtendedSequenceNumber(10), startedAt: Self.instant(0), timestamp: RTPTimestamp(0))
+    span.byteCount = 11_250
     let made = KeyframeReplay(
-      span, newest: ExtendedSequenceNumber(19), roundTripTime: .milliseconds(50), pace: .megabitsPerSecond(2), bitrate: .zero,
+      span, serial: 1, newest: ExtendedSequenceNumber(19), asking: .milliseconds(110), pace: .megabitsPerSecond(2), bitrate: .zero,
       at: Self.instant(0))
     var replay = try #require(made)
     var sent: [Int64] = []

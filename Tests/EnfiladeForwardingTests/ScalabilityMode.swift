@@ -72,6 +72,21 @@ struct ScalabilityMode: CustomTestStringConvertible, Sendable, Hashable {
     return true
   }
 
+  /// The switch indication of the dependency descriptor for the target of temporal layer `target`: whoever has the layers below this picture's,
+  /// and can decode it, can decode all that follows it in the target (AV1 RTP payload format, appendix A.4).
+  func isSwitch(at position: Int, for target: Int) -> Bool {
+    let layer = temporalID(at: position)
+    guard layer == 0 || refersToBaseAlone(at: position) else { return false }
+    for ahead in 1...groupLength {
+      let later = position + ahead
+      guard temporalID(at: later) <= target else { continue }
+      for distance in temporalDistances(at: later) where distance > ahead {
+        if temporalID(at: later - distance + 64 * groupLength) >= max(1, layer) { return false }
+      }
+    }
+    return true
+  }
+
   /// Whether some later picture refers to the one at this position, so that it cannot be thrown away.
   func isReferredTo(at position: Int) -> Bool {
     (1...4).contains { temporalDistances(at: position + $0).contains($0) }

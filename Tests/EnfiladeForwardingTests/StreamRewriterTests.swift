@@ -119,3 +119,10 @@ struct StreamRewriterTests {
     }
   }
 }
+
+extension StreamRewriter {
+  /// Another source begins, and time goes on as much as it went on outside.
+  fileprivate mutating func switchSource(at input: ExtendedSequenceNumber, timestamp: RTPTimestamp, clockRate: Int, now: Instant) {
+    beginStretch(at: input, timestampOffset: arrivalOffset(of: timestamp, clockRate: clockRate, now: now), skew: 0)
+  }
+}

@@ -26,10 +26,14 @@ package final class PublishedStream {
 
   package var interval: TimeDelta
   package var packetsPerFrame: Int
+  /// Packets of a key frame, when it has another number of them.
+  package var keyframePacketCount: Int?
   package var payloadByteCount: Int
   package var nextFrameAt = Instant.distantFuture
   package var isPaused = false
   package var wantsKeyframe = true
+  /// When the encoder will have done what it was asked for.
+  package var keyframeDueAt: Instant?
   package var keyframeCount = 0
   package var frameCount = 0
   /// Whether each packet says which section it belongs to.

@@ -10,11 +10,16 @@ extension ScriptedPeer {
   /// Sends one frame now, whatever the script says.
   package func sendFrame(of stream: PublishedStream, at now: Instant, in world: EngineWorld) {
     let captured = now - stream.captureDelay
+    if let due = stream.keyframeDueAt, due <= now {
+      stream.keyframeDueAt = nil
+      stream.wantsKeyframe = true
+    }
     let isKeyframe = stream.kind == .video && stream.wantsKeyframe
     stream.wantsKeyframe = false
     stream.frameCount += 1
     if isKeyframe { stream.keyframeCount += 1 }
-    for position in 0..<stream.packetsPerFrame {
+    let packetCount = isKeyframe ? stream.keyframePacketCount ?? stream.packetsPerFrame : stream.packetsPerFrame
+    for position in 0..<packetCount {
       let isFirst = position == 0
       let tag = world.makeTag()
       let timestamp = stream.timestamp(at: captured)
@@ -22,12 +27,12 @@ extension ScriptedPeer {
         publication: stream.publication, ssrc: stream.ssrc, index: stream.next, timestamp: timestamp, captured: captured,
         isKeyframeStart: isFirst && isKeyframe)
       // Sizes differ by a byte or so, as encoders' do.
-      let size = stream.payloadByteCount + (position == stream.packetsPerFrame - 1 ? 1 : 0)
+      let size = stream.payloadByteCount + (position == packetCount - 1 ? 1 : 0)
       let payload =
         stream.kind == .audio
         ? TaggedPayload.opus(tag: tag, byteCount: size)
         : TaggedPayload.vp8(tag: tag, isFirst: isFirst, isKeyframe: isKeyframe, byteCount: size)
-      send(payload, of: stream, marker: stream.kind == .video && position == stream.packetsPerFrame - 1, timestamp: timestamp, in: world)
+      send(payload, of: stream, marker: stream.kind == .video && position == packetCount - 1, timestamp: timestamp, in: world)
     }
   }
 
@@ -115,7 +120,7 @@ extension ScriptedPeer {
       }
       blocks.append(
         ReportBlock(
-          ssrc: slot.ssrc, fractionLost: 0, cumulativeLost: 0,
+          ssrc: slot.ssrc, fractionLost: reportedLoss, cumulativeLost: 0,
           extendedHighestSequenceNumber: UInt32(truncatingIfNeeded: newest.index.rawValue), jitter: 0, lastSenderReport: lastReport,
           delaySinceLastSenderReport: delay))
     }
@@ -216,11 +221,16 @@ extension ScriptedPeer {
         guard let stream = published.first(where: { $0.ssrc == media }) else { continue }
         for number in lost { retransmit(number, of: stream, in: world) }
       case .pictureLoss(let media) where answersKeyframeRequests:
-        published.first { $0.ssrc == media }?.wantsKeyframe = true
+        askForKeyframe(of: media, at: now)
       case .fullIntraRequest(let entries) where answersKeyframeRequests:
-        for entry in entries { published.first { $0.ssrc == entry.ssrc }?.wantsKeyframe = true }
+        for entry in entries { askForKeyframe(of: entry.ssrc, at: now) }
       default: break
       }
     }
+  }
+
+  private func askForKeyframe(of source: SSRC, at now: Instant) {
+    guard let stream = published.first(where: { $0.ssrc == source }) else { return }
+    if keyframeDelay > .zero { stream.keyframeDueAt = stream.keyframeDueAt ?? now + keyframeDelay } else { stream.wantsKeyframe = true }
   }
 }

@@ -10,6 +10,7 @@ package import EnfiladeWire
 package struct PeerNumbers: Sendable {
   package var opus: UInt8 = 111
   package var opusRetransmission: UInt8?
+  package var red: UInt8?
   package var vp8: UInt8 = 96
   package var vp8Retransmission: UInt8? = 97
   package var mid: UInt8 = 4
@@ -30,7 +31,7 @@ package struct PeerNumbers: Sendable {
         NegotiatedFormat(
           format: .opus, payloadType: PayloadType(opus), retransmissionPayloadType: opusRetransmission.map { PayloadType($0) },
           feedback: audioFeedback)
-      ]
+      ] + (red.map { [NegotiatedFormat(format: .red, payloadType: PayloadType($0), feedback: audioFeedback)] } ?? [])
     case .video:
       [
         NegotiatedFormat(
@@ -89,7 +90,11 @@ package final class ScriptedPeer {
   package var published: [PublishedStream] = []
   package var answersNACK = true
   package var answersKeyframeRequests = true
+  /// How long the encoder takes from a request to the key frame.
+  package var keyframeDelay = TimeDelta.zero
   package var sendsReports = true
+  /// What its receiver reports say it loses, in 256ths.
+  package var reportedLoss: UInt8 = 0
   package var nextReportAt = Instant.distantFuture
   package var nextTransportNumber: UInt16 = 0
   /// Transport-wide numbers that reached the engine, in order, with the moment.
