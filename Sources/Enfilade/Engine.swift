@@ -38,6 +38,13 @@ public final class Engine: Sendable {
     public var redundantAudio: RedundantAudio
     /// Whether clients are offered the loopback addresses too: for tests, and for a page on the same machine.
     public var includeLoopback: Bool
+    /// How many rooms there may be at once.
+    public var roomLimit: Int
+    /// How many participants there may be at once, in all rooms.
+    public var participantLimit: Int
+    /// The share of a thread's time, 0 to 1, beyond which pictures are held back for its subscribers, first in size, then altogether. Sound is
+    /// never held back. While every thread is beyond it, nobody new comes in. A number above 1 forbids both.
+    public var loadLimit: Double
     /// Takes what an operator should know.
     public var logger: Logger
 
@@ -45,7 +52,7 @@ public final class Engine: Sendable {
     public init(
       udpPort: Int = 5000, announcedAddresses: [String] = [], bindAddress: String? = nil, shards: Int? = nil, pinsThreads: Bool = true,
       roomSpread: Int = 10, longestWait: Duration = .milliseconds(1), redundantAudio: RedundantAudio = .passedOn,
-      includeLoopback: Bool = false,
+      includeLoopback: Bool = false, roomLimit: Int = 10_000, participantLimit: Int = 10_000, loadLimit: Double = 0.95,
       logger: Logger = Logger(label: "enfilade")
     ) {
       self.udpPort = udpPort
@@ -57,6 +64,9 @@ public final class Engine: Sendable {
       self.longestWait = longestWait
       self.redundantAudio = redundantAudio
       self.includeLoopback = includeLoopback
+      self.roomLimit = roomLimit
+      self.participantLimit = participantLimit
+      self.loadLimit = loadLimit
       self.logger = logger
     }
   }

@@ -21,6 +21,12 @@ actor EngineCore {
   private var rooms: [String: Room] = [:]
   private var isShutDown = false
   private var router: Task<Void, Never>?
+  private var loadWatch: Task<Void, Never>?
+  private nonisolated let roomLimit: Int
+  private nonisolated let participantLimit: Int
+  private var shedding: [LoadShedding]
+  /// How far pictures are held back, by shard.
+  private nonisolated let levels: Mutex<[Int]>
 
   /// Which room an engine's number belongs to.
   private struct Routes {
@@ -31,6 +37,11 @@ actor EngineCore {
 
   init(_ configuration: Engine.Configuration) throws(EngineError) {
     logger = configuration.logger
+    roomLimit = configuration.roomLimit
+    participantLimit = configuration.participantLimit
+    let limit = configuration.loadLimit.isFinite ? Int(max(0, min(10, configuration.loadLimit)) * 1000) : 10_000
+    shedding = [LoadShedding](repeating: LoadShedding(limitPermille: limit), count: max(1, configuration.shards))
+    levels = Mutex([Int](repeating: 0, count: max(1, configuration.shards)))
     preferences = MediaNegotiation.preferences(configuration.redundantAudio)
     guard let port = UInt16(exactly: configuration.udpPort), Int(port) + configuration.shards <= 65_536, 1...255 ~= configuration.shards
     else {
@@ -71,6 +82,46 @@ actor EngineCore {
         await self.room(of: event)?.handle(event)
       }
     }
+    loadWatch = Task { [weak self] in
+      while (try? await Task.sleep(for: .milliseconds(250))) != nil {
+        guard let self else { return }
+        await self.watchLoad()
+      }
+    }
+  }
+
+  // MARK: Load
+
+  /// Looks how busy the shards are, and tells the rooms when that has to have consequences.
+  private func watchLoad() async {
+    let now = MonotonicClock.now
+    for shard in runtime.shards {
+      let load = shard.load
+      guard shedding[shard.index].handleLoad(permille: load, at: now) else { continue }
+      let level = shedding[shard.index].level
+      logger.warning(
+        "A shard's load changes what it sends.", metadata: ["shard": "\(shard.index)", "load": "\(load)", "level": "\(level)"])
+      await setShedding(level, of: shard.index)
+    }
+  }
+
+  /// From now on a shard's subscribers are sent less, or more again.
+  func setShedding(_ level: Int, of shard: Int) async {
+    levels.withLock { $0[shard] = level }
+    for room in allRooms() { await room.state.setShedding(of: shard) }
+  }
+
+  /// How far pictures are held back on each shard.
+  nonisolated var shedLevels: [Int] { levels.withLock { $0 } }
+
+  /// Why nobody more may come in; `nil` while somebody may.
+  nonisolated var obstacle: RoomError? {
+    let count = runtime.placedLinkCount
+    if count >= participantLimit {
+      return RoomError(code: .limitReached, reason: "there are \(count) participants in the engine, and not more may be")
+    }
+    guard !shedLevels.contains(0) else { return nil }
+    return RoomError(code: .overloaded, reason: "the engine is too busy to take anybody more; try again in a few seconds")
   }
 
   private nonisolated func room(of event: EngineEvent) -> RoomState? {
@@ -94,6 +145,9 @@ actor EngineCore {
   func room(_ name: String, _ configuration: Room.Configuration) throws(EngineError) -> Room {
     guard !isShutDown else { throw EngineError(code: .shutDown, reason: "the engine has been shut down") }
     if let room = rooms[name] { return room }
+    guard rooms.count < roomLimit else {
+      throw EngineError(code: .limitReached, reason: "there are \(rooms.count) rooms in the engine, and not more may be")
+    }
     let room = Room(name: name, state: RoomState(name: name, configuration: configuration, core: self))
     rooms[name] = room
     if configuration.lifetime != nil { Task { await room.state.scheduleExpiry() } }
@@ -107,6 +161,7 @@ actor EngineCore {
   func shutdown() async {
     guard !isShutDown else { return }
     isShutDown = true
+    loadWatch?.cancel()
     for room in allRooms() { await room.state.close(.shutDown) }
     runtime.stop()
     await router?.value
@@ -182,7 +237,7 @@ actor EngineCore {
     return fragment
   }
 
-  private static func addresses(_ configuration: Engine.Configuration, bound: SocketAddress?) throws(EngineError) -> [SocketAddress] {
+  static func addresses(_ configuration: Engine.Configuration, bound: SocketAddress?) throws(EngineError) -> [SocketAddress] {
     var addresses: [SocketAddress] = []
     for text in configuration.announcedAddresses {
       guard let address = SocketAddress(host: text, port: 0) ?? SocketAddress(text) else {

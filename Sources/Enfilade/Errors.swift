@@ -13,6 +13,8 @@ public struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let cryptography = Code(name: "cryptography")
     /// The engine has been shut down.
     public static let shutDown = Code(name: "shutDown")
+    /// There are as many rooms as the configuration allows.
+    public static let limitReached = Code(name: "limitReached")
   }
 
   /// What kind of error it is, for a program.
@@ -54,6 +56,10 @@ public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let unknownPublication = Code(name: "unknownPublication")
     /// There is no such participant in the room, or nobody of that name waits in front of its door.
     public static let unknownParticipant = Code(name: "unknownParticipant")
+    /// There are as many participants in the engine as its configuration allows.
+    public static let limitReached = Code(name: "limitReached")
+    /// The engine's threads are too busy to take anybody more.
+    public static let overloaded = Code(name: "overloaded")
     /// The publication is encrypted between its participants; the engine forwards it and can do nothing else with it.
     public static let encrypted = Code(name: "encrypted")
     /// The participant has left.

@@ -53,6 +53,8 @@ struct Member {
     let source: SSRC
     let retransmissionSource: SSRC
     var publication: PublicationKey?
+    /// What is of use in it, for a picture.
+    var constraint = VideoConstraint()
     /// What the application chose for it; `nil` leaves it to the room.
     var chosen: PublicationKey?
   }

@@ -55,6 +55,8 @@ public enum RoomEvent: Sendable {
   /// (`RTCRtpEncodingParameters.active`) until they are named again; they should be back within a second.
   case encodingsWanted(publisher: ParticipantID, mid: String, rids: [String])
   case connectionChanged(id: ParticipantID, state: ConnectionState)
+  /// The engine's threads are too busy: pictures are held back, for the reason given. `nil` when that is over.
+  case picturesLimited(reason: String?)
   /// The room is closed, and everybody was sent out. The last event.
   case closed(CloseReason)
   /// This many events were lost because they were not read in time.

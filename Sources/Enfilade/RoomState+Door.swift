@@ -51,6 +51,7 @@ extension RoomState {
   /// - Throws: why it does not come in at all.
   private func examine(_ knocker: Knocker) throws(RoomError) -> RoomError? {
     guard !isClosed else { throw RoomError(code: .closed, reason: "the room \(name) is closed") }
+    if let obstacle = core.obstacle { throw obstacle }
     if let identity = knocker.identity {
       guard !blocked.contains(identity) else {
         throw RoomError(code: .blocked, reason: "\(knocker.name) was removed from the room \(name), and may not come back")
@@ -152,8 +153,8 @@ extension RoomState {
       do {
         if try examine(candidate.knocker) == nil { open(candidate.knocker.id) }
       } catch {
-        // A locked door may be opened again, or by hand; all else is an answer.
-        if error.code != .locked { endKnock(candidate.knocker.id, .refused, error) }
+        // A locked door may be opened again, or by hand, and load passes; all else is an answer.
+        if error.code != .locked && error.code != .overloaded { endKnock(candidate.knocker.id, .refused, error) }
       }
     }
   }

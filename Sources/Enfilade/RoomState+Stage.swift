@@ -33,7 +33,15 @@ extension RoomState {
     for slot in assign(&member) { announce(slot, to: member) }
     askForReceivers(&member)
     members[index] = member
-    if before?.pictures != stage?.pictures { setTargets(of: member) }
+    guard before?.pictures != stage?.pictures else { return }
+    if stage == nil {
+      // The sizes were the stage's.
+      for position in members[index].slots.indices where members[index].slots[position].kind == .video {
+        members[index].slots[position].constraint = VideoConstraint()
+        postTarget(of: members[index].slots[position], to: members[index])
+      }
+    }
+    setTargets(of: members[index])
   }
 
   func choose(_ publication: PublicationID?, mid: String, of id: ParticipantID) throws(RoomError) {
@@ -63,9 +71,17 @@ extension RoomState {
 
   /// Tells the engine what is of use in each place.
   func setTargets(of member: Member) {
-    guard let stage = member.stage else { return }
-    let pictures = member.slots.filter { $0.kind == .video }
-    for (slot, constraint) in zip(pictures, stage.pictures) { member.shard.post(.setTarget(slot.key, LayerTarget(constraint))) }
+    guard let index = members.firstIndex(where: { $0.id == member.id }) else { return }
+    let pictures = members[index].slots.indices.filter { members[index].slots[$0].kind == .video }
+    for (place, position) in pictures.enumerated() {
+      let slot = members[index].slots[position]
+      if let stage = member.stage {
+        members[index].slots[position].constraint = place < stage.pictures.count ? stage.pictures[place] : .init()
+      }
+      // What an engine is not told is not constrained.
+      guard members[index].slots[position].constraint != slot.constraint || core.shedLevels[member.shard.index] > 0 else { continue }
+      postTarget(of: members[index].slots[position], to: members[index])
+    }
   }
 
   // MARK: Speech

@@ -24,6 +24,8 @@ actor RoomState {
   var blocked: Set<String> = []
   /// Whether somebody who records was there when last looked.
   var wasRecorded = false
+  /// How far pictures are held back, as the room was last told.
+  var shedLevel = 0
   /// Who speaks, and who did.
   var speakers = SpeakerSelector<PublicationKey>()
   /// Closes the room at the end of its lifetime.
@@ -52,13 +54,32 @@ actor RoomState {
   // MARK: Constraints
 
   func setConstraint(_ constraint: VideoConstraint, mid: String, of id: ParticipantID) throws(RoomError) {
-    guard let member = members.first(where: { $0.id == id }) else {
+    guard let index = members.firstIndex(where: { $0.id == id }) else {
       throw RoomError(code: .left, reason: "the participant has left the room")
     }
-    guard let slot = member.slots.first(where: { $0.mid == mid && $0.kind == .video }) else {
+    guard let position = members[index].slots.firstIndex(where: { $0.mid == mid && $0.kind == .video }) else {
       throw RoomError(code: .unknownSection, reason: "no picture is sent in the media section \(mid)")
     }
-    member.shard.post(.setTarget(slot.key, LayerTarget(constraint)))
+    members[index].slots[position].constraint = constraint
+    postTarget(of: members[index].slots[position], to: members[index])
+  }
+
+  /// Tells the engine what is of use in a slot, and no more than its shard can send.
+  func postTarget(of slot: Member.Slot, to member: Member) {
+    member.shard.post(.setTarget(slot.key, LayerTarget(slot.constraint.shed(core.shedLevels[member.shard.index]))))
+  }
+
+  /// A shard holds its subscribers' pictures back, or less so than before.
+  func setShedding(of shard: Int) {
+    guard !isClosed else { return }
+    for member in members where member.shard.index == shard {
+      for slot in member.slots where slot.kind == .video { postTarget(of: slot, to: member) }
+    }
+    let worst = Set(members.map(\.shard.index)).map { core.shedLevels[$0] }.max() ?? 0
+    guard worst != shedLevel else { return }
+    shedLevel = worst
+    let reason = worst == 3 ? "the server is too busy to send pictures" : "the server is busy, and sends smaller pictures"
+    hub.send(.picturesLimited(reason: worst == 0 ? nil : reason))
   }
 
   func decisions(mid: String, of id: ParticipantID) async throws(RoomError) -> [LayerDecision] {

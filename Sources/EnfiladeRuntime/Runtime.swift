@@ -104,6 +104,9 @@ package final class Runtime: Sendable {
     shards[placement.withLock { $0.place(loads: shards.map(\.load), preferred: preferred?.index) }]
   }
 
+  /// How many links have been placed and not forgotten.
+  package var placedLinkCount: Int { placement.withLock { $0.linkCounts.reduce(0, +) } }
+
   /// A link that was placed is gone.
   package func forgetLink(on shard: Shard) { placement.withLock { $0.remove(from: shard.index) } }
 

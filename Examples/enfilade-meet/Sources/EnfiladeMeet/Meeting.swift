@@ -253,6 +253,8 @@ actor Meeting {
       let wanted = WantedReceivers(audio: audio, video: video)
       members[index].receiversWanted = wanted
       write(.receiversWanted(wanted, to: subscriber))
+    case .picturesLimited(let reason):
+      logger.warning("Pictures are held back, or no more.", metadata: ["room": "\(room.name)", "reason": "\(reason ?? "over")"])
     case .encodingsWanted(let publisher, let mid, let rids):
       guard let index = index(of: publisher) else { return }
       let wanted = WantedEncodings(mid: mid, rids: rids)
