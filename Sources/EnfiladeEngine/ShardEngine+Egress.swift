@@ -165,7 +165,11 @@ extension ShardEngine {
     let stream = Int(record.stream)
     guard outbound.contains(stream), outbound[stream].link == link else { return }
     let padding = record.sent.isFiller ? 1 : max(0, level - Int(record.payloadByteCount))
-    let form = redundancyForm(of: record)
+    var form = RedundancyForm.asIs
+    if outbound[stream].kind == .audio, !record.sent.isFiller {
+      form = audioForm(
+        of: Int(record.packet), for: stream, payloadType: record.payloadType, isRetransmission: record.isRetransmission)
+    }
     let key = PreparedHeaders.key(
       planClass: outbound[stream].planClass, payloadType: record.payloadType, marker: record.sent.marker, hasPadding: padding > 0,
       isStripped: form == .primary)

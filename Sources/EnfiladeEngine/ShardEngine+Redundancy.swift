@@ -19,22 +19,15 @@ extension ShardEngine {
     case made
   }
 
-  /// What becomes of the payload of a record's packet; video is always as it came.
-  @inline(__always)
-  func redundancyForm(of record: EgressRecord) -> RedundancyForm {
-    outbound[Int(record.stream)].kind == .video ? .asIs : audioForm(of: record)
-  }
-
-  private func audioForm(of record: EgressRecord) -> RedundancyForm {
-    let stream = Int(record.stream)
-    let packet = Int(record.packet)
-    guard !record.sent.isFiller else { return .asIs }
+  /// What becomes of the payload of a record's packet of sound; video is always as it came. Takes what it looks at, because a record that is
+  /// handed around would be copied for every packet.
+  func audioForm(of packet: Int, for stream: Int, payloadType: PayloadType, isRetransmission: Bool) -> RedundancyForm {
     switch packets[packet].format {
     case .red:
       if outbound[stream].payloadTypes.stripsRedundancy { return .primary }
       return outbound[stream].payloadTypes.payloadType(for: .opus) == packets[packet].redundancy?.payloadType ? .asIs : .renamed
     case .opus:
-      let isMade = !record.isRetransmission && record.payloadType != outbound[stream].payloadTypes.payloadType(for: .opus)
+      let isMade = !isRetransmission && payloadType != outbound[stream].payloadTypes.payloadType(for: .opus)
       return isMade ? .made : .asIs
     default: return .asIs
     }
