@@ -1,6 +1,6 @@
 // The numbers that bound the server, each with its reason.
 
-package import Enfilade
+import Enfilade
 
 /// Limits and times of the signaling server.
 package struct MeetOptions: Sendable {

@@ -1,6 +1,6 @@
 // The signaling server, put together.
 
-package import Enfilade
+import Enfilade
 package import Hummingbird
 import HummingbirdTLS
 package import Logging

@@ -4,7 +4,7 @@ package import Enfilade
 import HTTPTypes
 import Hummingbird
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// The meetings by name.
 package actor Meetings: Service {
