@@ -148,8 +148,8 @@ def expect_to_follow_once(ada, bela, what):
 
 
 def expect_to_follow(ada, bela, what):
-    """Nothing freezes. What another program of this machine brings to a halt does not halt again: then the journey is made once more."""
-    for attempt in (1, 2):
+    """Nothing freezes. What another program of this machine brings to a halt does not halt each time: then the journey is made again."""
+    for attempt in range(3):
         # Those that were paused come back.
         travel(ada, bela, [240, 480, 960])
         wait_for_the_whole(ada, bela)
@@ -157,7 +157,7 @@ def expect_to_follow(ada, bela, what):
         print(f"{what}: {freezes} freezes")
         if freezes == 0:
             return
-    assert freezes == 0, f"{what}: {freezes} freezes, twice"
+    assert freezes == 0, f"{what}: {freezes} freezes, three times in a row"
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1"])
