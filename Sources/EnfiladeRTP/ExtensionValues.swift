@@ -110,7 +110,8 @@ public import EnfiladeWire
 /// When the media was captured, on the capturer's clock, and how far that clock is from the sender's.
 @usableFromInline package struct AbsoluteCaptureTime: Hashable, Sendable {
   @usableFromInline package var captured: NTPTimestamp
-  /// Signed 32.32 seconds to add to ``captured`` to reach the sender's clock.
+  /// Signed 32.32 seconds to add to the sender's clock to reach the one that ``captured`` was read from. The sender is whose clock the sender
+  /// reports of the stream are on; without this its receiver cannot tell.
   @usableFromInline package var estimatedClockOffset: Int64?
 
   @inlinable package init(captured: NTPTimestamp, estimatedClockOffset: Int64? = nil) {
@@ -123,7 +124,30 @@ public import EnfiladeWire
     estimatedClockOffset = data.byteCount == 16 ? Int64(bitPattern: data.loadUInt64(at: 8)) : nil
   }
 
-  @inlinable package var byteCount: Int { estimatedClockOffset == nil ? 8 : 16 }
+  @usableFromInline package static let shortByteCount = 8
+  @usableFromInline package static let longByteCount = 16
+
+  @inlinable package var byteCount: Int { estimatedClockOffset == nil ? Self.shortByteCount : Self.longByteCount }
+
+  /// Makes an element with an offset mean the same in reports on another clock, which is ahead of the one before by `difference`.
+  ///
+  /// - Parameter place: where the element's data begins.
+  @_lifetime(bytes: copy bytes)
+  package static func moveClock(by difference: TimeDelta, in bytes: inout MutableRawSpan, at place: Int) {
+    let ahead = NTPTimestamp(rawValue: 0) + difference
+    let offset = bytes.bytes.loadUInt64(at: place + 8) &- ahead.rawValue
+    bytes.storeUInt32(UInt32(truncatingIfNeeded: offset >> 32), at: place + 8)
+    bytes.storeUInt32(UInt32(truncatingIfNeeded: offset), at: place + 12)
+  }
+
+  /// Makes an element with an offset one without. What it leaves behind is padding (RFC 8285 §4.2, §4.3).
+  @_lifetime(bytes: copy bytes)
+  package static func takeOutOffset(in bytes: inout MutableRawSpan, at place: Int) {
+    // The length stands in front of the data: in a byte of its own, or, less one, in the lower half of one.
+    let length = bytes.bytes.loadUInt8(at: place - 1)
+    bytes.storeUInt8(length &- UInt8(longByteCount - shortByteCount), at: place - 1)
+    for index in shortByteCount..<longByteCount { bytes.storeUInt8(0, at: place + index) }
+  }
 
   @_lifetime(writer: copy writer)
   package func write(into writer: inout ByteWriter) {

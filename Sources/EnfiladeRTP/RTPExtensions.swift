@@ -115,6 +115,12 @@ extension RTPPacketView {
   @inlinable package func offset(of kind: ExtensionKind) -> Int { Int(places[Int(kind.rawValue)] >> 16) }
   @inlinable package func byteCount(of kind: ExtensionKind) -> Int { Int(places[Int(kind.rawValue)] & 0xFFFF) }
 
+  /// An element was made shorter where it lies.
+  package mutating func setByteCount(_ byteCount: Int, of kind: ExtensionKind) {
+    let place = places[Int(kind.rawValue)]
+    places[Int(kind.rawValue)] = place & 0xFFFF_0000 | UInt32(truncatingIfNeeded: byteCount)
+  }
+
   /// The element's data, or `nil` when it is absent.
   @inlinable @_lifetime(copy bytes)
   package func data(of kind: ExtensionKind, in bytes: RawSpan) -> RawSpan? {

@@ -89,8 +89,26 @@ public import EnfiladeWire
     write(header, plan: plan, copying: RTPExtensions(), from: RawSpan(), into: &destination)
   }
 
+  /// Puts the contributing sources of `source` into a header of `byteCount` bytes that was written before (RFC 3550 §5.1).
+  ///
+  /// - Parameter view: what was read from `source`.
+  /// - Returns: the header's length with them, or `nil` when `destination` is too small.
+  @_lifetime(destination: copy destination)
+  package static func insertContributors(
+    of view: RTPPacketView, in source: RawSpan, intoHeaderOf byteCount: Int, in destination: inout MutableRawSpan
+  ) -> Int? {
+    let count = view.csrcCount
+    let added = 4 * count
+    guard count > 0 else { return byteCount }
+    guard byteCount + added <= destination.byteCount, 12 + added <= source.byteCount else { return nil }
+    for index in (12..<byteCount).reversed() { destination.storeUInt8(destination.bytes.loadUInt8(at: index), at: index + added) }
+    for index in 12..<12 + added { destination.storeUInt8(source.loadUInt8(at: index), at: index) }
+    destination.storeUInt8(destination.bytes.loadUInt8(at: 0) | UInt8(count), at: 0)
+    return byteCount + added
+  }
+
   /// Writes a forwarded packet's header: `header`'s numbers, the plan's MID, and what the plan copies out of `source`, under the
-  /// receiver's identifiers. Contributing sources are not carried over.
+  /// receiver's identifiers. Contributing sources are not carried over; see ``insertContributors(of:in:intoHeaderOf:in:)``.
   ///
   /// - Parameters:
   ///   - extensions: the elements of the source packet.

@@ -3,13 +3,12 @@
 package import EnfiladeWire
 
 extension RedundantPayload {
-  /// The primary block of a redundant payload: what somebody without RED is sent. `nil` when the payload is malformed, or its primary block
-  /// is empty, or not of the format that was negotiated inside.
-  package static func primary(of payload: RawSpan, payloadType: PayloadType) -> RedundantBlock? {
+  /// The primary block of a redundant payload: what somebody without RED is sent. `nil` when its primary block is empty, and for what is no
+  /// redundant payload, or one that is encrypted end to end.
+  package static func primary(of payload: RawSpan) -> RedundantBlock? {
     guard var blocks = RedundantPayload(payload) else { return nil }
     while let block = blocks.next() {
-      guard block.isPrimary else { continue }
-      return block.payloadType == payloadType && block.byteCount > 0 ? block : nil
+      if block.isPrimary, block.byteCount > 0 { return block }
     }
     return nil
   }

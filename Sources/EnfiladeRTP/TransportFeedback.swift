@@ -3,14 +3,15 @@
 package import EnfiladeWire
 
 /// What one feedback says of one packet.
+@usableFromInline
 package struct TransportFeedbackStatus: Hashable, Sendable {
-  package var sequenceNumber: UInt16
-  package var isReceived: Bool
+  @usableFromInline package var sequenceNumber: UInt16
+  @usableFromInline package var isReceived: Bool
   /// Ticks of 250 µs since the packet's reference time, summed over all before; `nil` for what was not received, and in feedback
   /// without times.
-  package var ticks: Int32?
+  @usableFromInline package var ticks: Int32?
 
-  package init(sequenceNumber: UInt16, isReceived: Bool, ticks: Int32?) {
+  @inlinable package init(sequenceNumber: UInt16, isReceived: Bool, ticks: Int32?) {
     self.sequenceNumber = sequenceNumber
     self.isReceived = isReceived
     self.ticks = ticks
@@ -19,6 +20,7 @@ package struct TransportFeedbackStatus: Hashable, Sendable {
 
 /// The draft's diagram and every implementation say payload type 205; its text says 206. Symbol 3 is reserved in the draft's §3.1.1 and
 /// refused here, as libwebrtc refuses it.
+@usableFromInline
 package struct TransportFeedback: ~Escapable {
   package let senderSSRC: SSRC
   package let mediaSSRC: SSRC
@@ -76,16 +78,17 @@ package struct TransportFeedback: ~Escapable {
   }
 
   /// Walks the packets in order of their transport-wide numbers.
+  @usableFromInline
   package struct Statuses: ~Escapable {
-    private let chunks: RawSpan
-    private let deltas: RawSpan
-    private let hasTimes: Bool
-    private var chunkOffset = 0
-    private var deltaOffset = 0
-    private var chunk = StatusChunk(0, limit: 0)
-    private var sequenceNumber: UInt16
-    private var left: Int
-    private var ticks: Int32 = 0
+    @usableFromInline let chunks: RawSpan
+    @usableFromInline let deltas: RawSpan
+    @usableFromInline let hasTimes: Bool
+    @usableFromInline var chunkOffset = 0
+    @usableFromInline var deltaOffset = 0
+    @usableFromInline var chunk = StatusChunk(0, limit: 0)
+    @usableFromInline var sequenceNumber: UInt16
+    @usableFromInline var left: Int
+    @usableFromInline var ticks: Int32 = 0
 
     @_lifetime(copy chunks, copy deltas)
     init(chunks: RawSpan, deltas: RawSpan, base: UInt16, count: Int, hasTimes: Bool) {
@@ -97,6 +100,7 @@ package struct TransportFeedback: ~Escapable {
     }
 
     @_lifetime(self: copy self)
+    @inlinable @inline(__always)
     package mutating func next() -> TransportFeedbackStatus? {
       guard left > 0 else { return nil }
       if chunk.count == 0 {
@@ -126,20 +130,22 @@ package struct TransportFeedback: ~Escapable {
 
 /// One packet chunk (§3.1.3, §3.1.4): 0 is not received, 1 a delta of one byte, 2 of two. In a vector of single bits, 1 is received with
 /// a small delta, as the draft's example has it, though its prose says the opposite.
+@usableFromInline
 struct StatusChunk {
-  private let word: UInt16
+  @usableFromInline let word: UInt16
   /// The symbols of a vector, consumed from the upper end.
-  private var vector: UInt16
+  @usableFromInline var vector: UInt16
   /// How many symbols are left.
-  private(set) var count: Int
+  @usableFromInline var count: Int
 
   /// - Parameter limit: how many symbols the packet still has; the rest of a chunk means nothing.
-  init(_ word: UInt16, limit: Int) {
+  @inlinable init(_ word: UInt16, limit: Int) {
     self.word = word
     vector = word << 2
     count = min(limit, word & 0x8000 == 0 ? Int(word & 0x1FFF) : word & 0x4000 == 0 ? 14 : 7)
   }
 
+  @inlinable @inline(__always)
   mutating func next() -> UInt8 {
     count -= 1
     if word & 0x8000 == 0 { return UInt8(truncatingIfNeeded: word >> 13 & 3) }
@@ -151,18 +157,15 @@ struct StatusChunk {
 
   /// What the deltas of all symbols take, or `nil` when one is reserved.
   func deltaByteCount() -> Int? {
-    var copy = self
+    guard count > 0 else { return 0 }
     if word & 0x8000 == 0 {
-      guard count > 0 else { return 0 }
-      let symbol = Int(copy.next())
+      let symbol = Int(word >> 13 & 3)
       return symbol == 3 ? nil : symbol * count
     }
-    var sum = 0
-    while copy.count > 0 {
-      let symbol = copy.next()
-      guard symbol != 3 else { return nil }
-      sum += Int(symbol)
-    }
-    return sum
+    if word & 0x4000 == 0 { return (vector >> UInt16(16 - count)).nonzeroBitCount }
+    let symbols = vector >> UInt16(16 - 2 * count)
+    let small = symbols & 0x5555
+    let large = symbols >> 1 & 0x5555
+    return small & large == 0 ? small.nonzeroBitCount + 2 * large.nonzeroBitCount : nil
   }
 }

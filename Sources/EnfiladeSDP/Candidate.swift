@@ -44,6 +44,13 @@ extension SDPAttribute {
       extensions = []
     }
 
+    /// A passive host candidate over TCP (RFC 6544 §4.5): the peer opens the connection.
+    package init(passiveTCPHost address: SocketAddress, foundation: String, priority: UInt32) {
+      self.init(host: address, foundation: foundation, priority: priority)
+      transport = "tcp"
+      extensions = [Extension("tcptype", "passive")]
+    }
+
     package init?(parsing value: Substring) {
       let words = value.words
       guard words.count >= 8, words.allSatisfy(\.isVisibleWord), words[6] == "typ" else { return nil }
@@ -81,6 +88,10 @@ extension SDPAttribute {
     }
 
     package var isUDP: Bool { transport.matches("udp") }
+    /// Whether it waits for connections (RFC 6544 §4.5).
+    package var isPassiveTCP: Bool {
+      transport.matches("tcp") && extensions.contains { $0.name == "tcptype" && $0.value == "passive" }
+    }
 
     /// The address to send to; `nil` for a name, and for a scope, which means nothing outside its host.
     package var socketAddress: SocketAddress? { SocketAddress(host: address, port: port).flatMap { $0.scope == 0 ? $0 : nil } }

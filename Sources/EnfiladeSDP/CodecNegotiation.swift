@@ -52,7 +52,7 @@ package struct CodecPreferences: Hashable, Sendable {
   /// The feedback that we give and understand; what a section offers beyond it is left out of the answer.
   package var feedback: [FeedbackMessage]
   package var opus = OpusPreferences()
-  /// Whether `goog-remb` is taken where it is offered. Transport-wide feedback says more, and a sender that has it needs no other; some
+  /// Whether `goog-remb` is taken where it is offered without anything better. Transport-wide feedback says more, and a sender that has it needs no other; some
   /// senders (aiortc) have this one only.
   package var takesReceiverEstimate = false
 
@@ -93,6 +93,10 @@ package struct CodecPreferences: Hashable, Sendable {
     }
   }
 
+  private func takesReceiverEstimate(of offered: OfferedCodec) -> Bool {
+    takesReceiverEstimate && !(feedback.contains(.transportWide) && offered.feedback.contains(.transportWide))
+  }
+
   private func matches(_ offered: OfferedCodec, _ capability: CodecCapability) -> Bool {
     guard CodecProfile(capability.name, offered.parameters) == capability.profile else { return false }
     switch capability.name {
@@ -108,7 +112,7 @@ package struct CodecPreferences: Hashable, Sendable {
       name: capability.name, profile: capability.profile, payloadType: offered.payloadType,
       retransmission: capability.takesRetransmission ? section.retransmission(of: offered)?.payloadType : nil,
       clockRate: offered.clockRate, channels: offered.channels, parameters: answerParameters(offered, capability.name),
-      feedback: offered.feedback.filter { feedback.contains($0) || (takesReceiverEstimate && $0 == .receiverEstimate) })
+      feedback: offered.feedback.filter { feedback.contains($0) || ($0 == .receiverEstimate && takesReceiverEstimate(of: offered)) })
   }
 
   /// Our side of the parameters. A forwarder passes on what others encode, so it repeats the offer's operating point and promises nothing

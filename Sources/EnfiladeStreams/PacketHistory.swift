@@ -33,6 +33,8 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
   @usableFromInline package let capacity: Int
   @usableFromInline var heldCount = 0
   @usableFromInline var newestInserted: ExtendedSequenceNumber?
+  /// Nothing older is held.
+  @usableFromInline var oldestHeld: ExtendedSequenceNumber?
   /// By the low bits of the number; a place with no packet holds ``PacketHandle/none``.
   @usableFromInline var entries: UniqueArray<Entry>
 
@@ -92,6 +94,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     }
     entries[place] = entry
     if newest == nil || sequence > newest! { newestInserted = sequence }
+    if oldestHeld.map({ sequence < $0 }) ?? true { oldestHeld = sequence }
     if !old.handle.isNone { return .replaced(old.handle) }
     heldCount += 1
     return .stored
@@ -104,6 +107,24 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     entries[place].metadata = metadata
   }
 
+  /// Lets every packet go up to and with `sequence`, and hands each to the caller for release.
+  @inlinable package mutating func trim(through sequence: ExtendedSequenceNumber, _ release: (PacketHandle) -> Void) {
+    guard let newest, var candidate = oldestHeld, candidate <= sequence else { return }
+    // Nothing older than a full ring is held.
+    candidate = max(candidate, newest - (capacity - 1))
+    let last = min(sequence, newest)
+    while candidate <= last {
+      let place = place(of: candidate)
+      if entries[place].sequence == candidate, !entries[place].handle.isNone {
+        release(entries[place].handle)
+        entries[place].handle = .none
+        heldCount -= 1
+      }
+      candidate = candidate + 1
+    }
+    oldestHeld = candidate
+  }
+
   /// Lets every packet go, and hands each to the caller for release.
   @inlinable package mutating func drain(_ release: (PacketHandle) -> Void) {
     for index in 0..<capacity where !entries[index].handle.isNone {
@@ -112,6 +133,7 @@ package struct PacketHistory<Metadata: BitwiseCopyable>: ~Copyable {
     }
     heldCount = 0
     newestInserted = nil
+    oldestHeld = nil
   }
 
   // MARK: -

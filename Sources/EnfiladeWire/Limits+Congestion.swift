@@ -14,8 +14,10 @@ extension Limits {
   @usableFromInline package static let pacerPacketCount = 1024
   /// No packet waits longer in a pacer: the rate rises so that the queue is gone by then.
   @usableFromInline package static let pacerQueueTime = TimeDelta.milliseconds(250)
-  /// A video packet that has waited this long anyway, because the link stalled, is of no use to a conversation.
-  @usableFromInline package static let pacerPacketAge = TimeDelta.milliseconds(500)
+  /// More repair than this takes to send is not put before what is new.
+  @usableFromInline package static let pacerRepairTime = TimeDelta.milliseconds(150)
+  /// A video packet that has waited this long anyway, because a queue in the network drains, is of no use to a conversation.
+  @usableFromInline package static let pacerPacketAge = TimeDelta.milliseconds(1000)
   /// Subscriptions one allocation weighs: the sections of a room of fifty with audio and video, screens included.
   @usableFromInline package static let allocationSubscriptionCount = 128
 }

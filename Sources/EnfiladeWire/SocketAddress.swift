@@ -8,7 +8,11 @@ package struct SocketAddress: Hashable, Sendable {
   @usableFromInline package var low: UInt64
   @usableFromInline package var port: UInt16
   @usableFromInline package var isIPv6: Bool
-  /// The IPv6 scope (interface index) for link-local addresses, else zero.
+  /// Whether datagrams come and go over a TCP connection (RFC 6544), framed.
+  @usableFromInline package var isTCP: Bool
+  /// Over UDP the IPv6 scope (interface index) of a link-local address, else zero. Over TCP the connection's number, so that a later connection
+  /// from the same port is another address. Over a socket that belongs to one link, its number below the highest bit: what comes there from an
+  /// address, and what comes from the same one to the shard's port, are two things.
   @usableFromInline package var scope: UInt32
 
   /// `address` in host order: 0x7F000001 is 127.0.0.1.
@@ -17,6 +21,7 @@ package struct SocketAddress: Hashable, Sendable {
     low = UInt64(address)
     self.port = port
     isIPv6 = false
+    isTCP = false
     scope = 0
   }
 
@@ -26,7 +31,36 @@ package struct SocketAddress: Hashable, Sendable {
     self.low = low
     self.port = port
     isIPv6 = true
+    isTCP = false
     self.scope = scope
+  }
+
+  /// The same endpoint as the far end of a TCP connection.
+  package func overTCP(connection number: UInt32) -> SocketAddress {
+    var address = self
+    address.isTCP = true
+    address.scope = number
+    return address
+  }
+
+  /// The same endpoint as it is reached through a socket that belongs to one link.
+  package func through(socket number: UInt32) -> SocketAddress {
+    var address = self
+    address.scope = number & ~Self.ownSocketBit | Self.ownSocketBit
+    return address
+  }
+
+  /// The number of the socket that belongs to one link and leads here; `nil` for the shard's own port, and for TCP.
+  package var ownSocket: UInt32? { isThroughOwnSocket ? scope & ~Self.ownSocketBit : nil }
+  @inlinable package var isThroughOwnSocket: Bool { !isTCP && scope & Self.ownSocketBit != 0 }
+  /// No interface has an index as high as this.
+  @usableFromInline static var ownSocketBit: UInt32 { 1 << 31 }
+
+  /// The endpoint alone, without the way to it.
+  package var endpoint: SocketAddress {
+    var address = self
+    address.scope = 0
+    return address
   }
 
   /// Four bytes, or sixteen, in network order.

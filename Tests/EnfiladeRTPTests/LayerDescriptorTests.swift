@@ -222,9 +222,10 @@ struct LayerDescriptorTests {
     }
     #expect(read.map(\.0) == [1920, 960, 0])
     #expect(read.map(\.1) == [[8, 8], [9, 9, 9], [1, 2, 3, 4]])
-    let primary = try parsed(RedundantPayload.primary(of: payload.rawBytes, payloadType: clear))
+    let primary = try parsed(RedundantPayload.primary(of: payload.rawBytes))
     #expect(Int(primary.byteCount) == 4)
-    #expect(RedundantPayload.primary(of: payload.rawBytes, payloadType: PayloadType(0)) == nil)
+    #expect(primary.payloadType == clear)
+    #expect(RedundantPayload.primary(of: [0].rawBytes) == nil)
     // One that is missing ends the redundancy: what is older cannot be counted back to.
     let gap = RedundancyPlan(primary: source(10, 4), distance: 2) { $0.rawValue == 8 ? earlier[8] : nil }
     #expect(gap.blockCount == 0 && gap.byteCount == 1)

@@ -69,6 +69,28 @@ struct PacketHistoryTests {
     #expect(history.next(after: number(-5_000))?.sequence == number(65_533))
   }
 
+  @Test("What is too old comes back for release, each packet once, and what is newer stays")
+  func trim() {
+    var history = PacketHistory<UInt32>(capacity: 8, placeholder: 0)
+    var released: [PacketHandle] = []
+    history.trim(through: number(5)) { released.append($0) }
+    for value in [10, 11, 13, 14, 9] { _ = history.insert(Self.entry(value)) }
+    history.trim(through: number(8)) { released.append($0) }
+    #expect(released.isEmpty)
+    history.trim(through: number(12)) { released.append($0) }
+    #expect(released == [9, 10, 11].map { Self.handle($0) })
+    #expect(history.count == 2 && history.find(number(11)) == nil && history.find(number(13)) != nil && history.newest == number(14))
+    // What comes late after that is held, and goes the next time.
+    #expect(history.insert(Self.entry(12)) == .stored)
+    for value in 15..<23 { _ = history.insert(Self.entry(value)) }
+    released = []
+    history.trim(through: number(16)) { released.append($0) }
+    #expect(released == [15, 16].map { Self.handle($0) })
+    history.trim(through: number(1000)) { released.append($0) }
+    #expect(history.count == 0 && released.count == 8)
+    #expect(history.insert(Self.entry(23)) == .stored && history.count == 1)
+  }
+
   @Test("The low 32 bits of a number name the packet nearest the newest")
   func widen() {
     var history = PacketHistory<UInt32>(capacity: 8, placeholder: 0)
