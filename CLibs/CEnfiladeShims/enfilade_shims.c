@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -29,6 +30,7 @@ _Static_assert(UDP_SEGMENT == 103 && UDP_GRO == 104, "linux/udp.h");
 _Static_assert(sizeof(struct enfilade_address) == 24, "shared with Swift");
 _Static_assert(offsetof(struct enfilade_address, port) == 16, "shared with Swift");
 _Static_assert(offsetof(struct enfilade_address, is_ipv6) == 18, "shared with Swift");
+_Static_assert(offsetof(struct enfilade_address, is_tcp) == 19, "shared with Swift");
 _Static_assert(offsetof(struct enfilade_address, scope) == 20, "shared with Swift");
 _Static_assert(sizeof(struct enfilade_datagram) == 40, "shared with Swift");
 _Static_assert(offsetof(struct enfilade_datagram, byte_count) == 8, "shared with Swift");
@@ -221,6 +223,59 @@ int enfilade_local_address(int fd, struct enfilade_address *address) {
   if (getsockname(fd, &local.any, &length) != 0) return -errno;
   from_kernel(&local, address);
   return 0;
+}
+
+int enfilade_tcp_listen(const struct enfilade_address *address, int ipv6_only, int backlog) {
+  int fd = socket(address->is_ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (fd < 0) return -errno;
+  // A port whose last connections are in TIME_WAIT can be listened on again; one that another process listens on cannot.
+  int only = ipv6_only ? 1 : 0, reuse = 1, error = 0;
+  union any_address local;
+  socklen_t length = to_kernel(address, address->is_ipv6, &local);
+  if (address->is_ipv6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) error = -errno;
+  if (error == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse) != 0) error = -errno;
+  if (error == 0 && bind(fd, &local.any, length) != 0) error = -errno;
+  if (error == 0 && listen(fd, backlog) != 0) error = -errno;
+  if (error == 0) return fd;
+  close(fd);
+  return error;
+}
+
+int enfilade_tcp_accept(int fd, struct enfilade_address *address, int unsent_byte_count) {
+  union any_address remote;
+  memset(&remote, 0, sizeof remote);
+  socklen_t length = sizeof remote;
+  int connection = accept4(fd, &remote.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (connection < 0) return -errno;
+  int no_delay = 1;
+  // Both make it faster; where the kernel refuses them, it works all the same.
+  (void)setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof no_delay);
+  (void)setsockopt(connection, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_byte_count, sizeof unsent_byte_count);
+  from_kernel(&remote, address);
+  return connection;
+}
+
+int enfilade_tcp_connect(const struct enfilade_address *address) {
+  union any_address remote;
+  socklen_t length = to_kernel(address, address->is_ipv6, &remote);
+  int fd = socket(address->is_ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (fd < 0) return -errno;
+  int no_delay = 1;
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof no_delay);
+  if (connect(fd, &remote.any, length) == 0 || errno == EINPROGRESS) return fd;
+  int error = -errno;
+  close(fd);
+  return error;
+}
+
+long enfilade_tcp_send(int fd, const void *base, size_t byte_count) {
+  ssize_t sent = send(fd, base, byte_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent < 0 ? -errno : sent;
+}
+
+long enfilade_tcp_receive(int fd, void *base, size_t byte_count) {
+  ssize_t received = recv(fd, base, byte_count, MSG_DONTWAIT);
+  return received < 0 ? -errno : received;
 }
 
 static int option_level(enum enfilade_option option) {

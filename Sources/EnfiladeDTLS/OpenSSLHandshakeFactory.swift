@@ -18,7 +18,7 @@ package final class OpenSSLHandshakeFactory: HandshakeFactory, @unchecked Sendab
 
   /// Makes a key and a certificate.
   /// - Parameter profiles: What we offer and accept, in our order; a server's order decides.
-  package init(profiles: [SRTPProfile] = SRTPProfile.allCases) throws(OpenSSLError) {
+  package init(profiles: [SRTPProfile] = SRTPProfile.negotiated) throws(OpenSSLError) {
     let certificate = try DTLSCertificate()
     guard let fingerprint = DTLSCertificate.fingerprint(of: certificate.certificate, algorithm: "sha-256"),
       let context = SSL_CTX_new(DTLS_method())
@@ -54,11 +54,13 @@ package final class OpenSSLHandshakeFactory: HandshakeFactory, @unchecked Sendab
       | UInt64(1) << 22 /* SSL_OP_CIPHER_SERVER_PREFERENCE */
     SSL_CTX_set_options(context, options)
     // Names as the library spells them (RFC 5764 §4.1.2, RFC 7714 §14.2). This one call gives 0 when it succeeds.
-    let names = profiles.map { profile in
+    let names = profiles.compactMap { profile -> String? in
       switch profile {
       case .aeadAES128GCM: "SRTP_AEAD_AES_128_GCM"
       case .aeadAES256GCM: "SRTP_AEAD_AES_256_GCM"
       case .aes128CMHMACSHA1_80: "SRTP_AES128_CM_SHA1_80"
+      case .aes128CMHMACSHA1_32: "SRTP_AES128_CM_SHA1_32"
+      case .clear: nil
       }
     }
     guard SSL_CTX_set_tlsext_use_srtp(context, names.joined(separator: ":")) == 0 else { throw OpenSSLError.take("SRTP profiles") }

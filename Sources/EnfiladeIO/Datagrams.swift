@@ -113,7 +113,8 @@ extension ReceivedDatagram {
 extension enfilade_address {
   init(_ address: SocketAddress) {
     self.init(
-      high: address.high, low: address.low, port: address.port, is_ipv6: address.isIPv6 ? 1 : 0, reserved: 0, scope: address.scope)
+      high: address.high, low: address.low, port: address.port, is_ipv6: address.isIPv6 ? 1 : 0, is_tcp: address.isTCP ? 1 : 0,
+      scope: address.scope)
   }
 }
 

@@ -8,6 +8,8 @@ package struct IOError: Error, Hashable, CustomStringConvertible {
   package enum Operation: String, Hashable, Sendable {
     case openSocket
     case bind
+    case listen
+    case connect
     case readLocalAddress
     case reusePort
     case createPoller
@@ -17,6 +19,8 @@ package struct IOError: Error, Hashable, CustomStringConvertible {
     case createThread
     case enumerateInterfaces
     case readRandom
+    case openFile
+    case readFile
   }
 
   package var operation: Operation

@@ -44,6 +44,7 @@ package final class LibSRTPProtector: PacketProtector {
   package func openSession(_ keys: SRTPKeyingMaterial) throws(ProtectorError) -> ProtectorSession {
     guard Self.initialized == srtp_err_status_ok else { throw .library(Int32(Self.initialized.rawValue)) }
     let profile = keys.profile
+    guard profile != .clear else { throw .unsupportedProfile }
     guard keys.sendMasterKey.count == profile.masterKeyByteCount, keys.receiveMasterKey.count == profile.masterKeyByteCount,
       keys.sendMasterSalt.count == profile.masterSaltByteCount, keys.receiveMasterSalt.count == profile.masterSaltByteCount
     else { throw .wrongKeyLength }
@@ -100,6 +101,11 @@ package final class LibSRTPProtector: PacketProtector {
       // The library's default is this profile (RFC 3711 §8.2); its named setter is a macro for it.
       srtp_crypto_policy_set_rtp_default(&policy.rtp)
       srtp_crypto_policy_set_rtcp_default(&policy.rtcp)
+    case .aes128CMHMACSHA1_32:
+      srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32(&policy.rtp)
+      srtp_crypto_policy_set_rtcp_default(&policy.rtcp)
+    // Opened by ``ClearProtector``, which never asks here.
+    case .clear: return srtp_err_status_bad_param
     }
     policy.ssrc = ssrc
     policy.window_size = ssrc.type == ssrc_any_inbound ? UInt(SourceTable.windowPacketCount) : sendWindowPacketCount

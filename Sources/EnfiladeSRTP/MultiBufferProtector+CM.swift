@@ -1,4 +1,4 @@
-// AES_CM_128_HMAC_SHA1_80 (RFC 3711 §4.1.1, §4.2.1), many packets in flight.
+// AES_CM_128_HMAC_SHA1_80 and _32 (RFC 3711 §4.1.1, §4.2.1, §5.2), many packets in flight.
 
 #if ENFILADE_IPSEC_MB
 
@@ -7,7 +7,8 @@
   import EnfiladeWire
 
   extension MultiBufferProtector {
-    private static var tagByteCount: Int { 10 }
+    /// Behind RTCP, whatever the profile has behind RTP (RFC 3711 §5.2).
+    private static var reportTagByteCount: Int { 10 }
 
     /// Takes a packet in. The rollover counter, or SRTCP's index, stands behind the ciphertext while it is hashed (RFC 3711 §4.2); the
     /// counter's place is the tag's afterwards.
@@ -29,7 +30,7 @@
         work.from = UnsafePointer((target + clear).assumingMemoryBound(to: UInt8.self))
         work.to = (target + clear).assumingMemoryBound(to: UInt8.self)
         work.byte_count = UInt64(total - clear)
-        job.pointee.resultByteCount = UInt16(total + 4 + Self.tagByteCount)
+        job.pointee.resultByteCount = UInt16(total + 4 + Self.reportTagByteCount)
       } else {
         let header = Int(job.pointee.headerByteCount)
         total = header + Int(job.pointee.payloadByteCount)
@@ -39,7 +40,7 @@
         work.from = job.pointee.payload.assumingMemoryBound(to: UInt8.self)
         work.to = (target + header).assumingMemoryBound(to: UInt8.self)
         work.byte_count = UInt64(job.pointee.payloadByteCount)
-        job.pointee.resultByteCount = UInt16(total + Self.tagByteCount)
+        job.pointee.resultByteCount = UInt16(total + session.pointee.rtpTagByteCount)
       }
       work.iv = UnsafePointer(vector.assumingMemoryBound(to: UInt8.self))
       work.hash_from = UnsafePointer(target.assumingMemoryBound(to: UInt8.self))
@@ -48,6 +49,7 @@
       work.status = statuses + slot
       work.encrypts = 1
       flight[slot] = position
+      tagLengths[slot] = UInt8(job.pointee.isRTCP ? Self.reportTagByteCount : session.pointee.rtpTagByteCount)
       flightCount += 1
       enfilade_imb_cm_submit(manager.pointer, &work)
     }
@@ -62,8 +64,9 @@
           job.pointee.outcome = .malformed
           continue
         }
-        let end = job.pointee.destination + Int(job.pointee.resultByteCount) - Self.tagByteCount
-        end.copyMemory(from: tags + Int(ENFILADE_IMB_TAG_STRIDE) * slot, byteCount: Self.tagByteCount)
+        let tagByteCount = Int(tagLengths[slot])
+        let end = job.pointee.destination + Int(job.pointee.resultByteCount) - tagByteCount
+        end.copyMemory(from: tags + Int(ENFILADE_IMB_TAG_STRIDE) * slot, byteCount: tagByteCount)
         job.pointee.outcome = .done
       }
       flightCount = 0
@@ -80,7 +83,9 @@
       let end = packet.clearByteCount + packet.cipherByteCount
       // SRTCP carries the hashed word itself; SRTP's is the rollover counter.
       let tagOffset = job.pointee.isRTCP ? end + 4 : end
-      (receivedTags + 16 * slot).copyMemory(from: job.pointee.source + tagOffset, byteCount: Self.tagByteCount)
+      let tagByteCount = job.pointee.isRTCP ? Self.reportTagByteCount : session.pointee.rtpTagByteCount
+      tagLengths[slot] = UInt8(tagByteCount)
+      (receivedTags + 16 * slot).copyMemory(from: job.pointee.source + tagOffset, byteCount: tagByteCount)
       if job.pointee.source != UnsafeRawPointer(target) { target.copyMemory(from: job.pointee.source, byteCount: tagOffset) }
       var work = enfilade_imb_cm_work()
       if job.pointee.isRTCP {
@@ -122,7 +127,7 @@
           job.pointee.outcome = .malformed
           continue
         }
-        let fits = tagsAreEqual(tags + Int(ENFILADE_IMB_TAG_STRIDE) * slot, receivedTags + 16 * slot, byteCount: Self.tagByteCount)
+        let fits = tagsAreEqual(tags + Int(ENFILADE_IMB_TAG_STRIDE) * slot, receivedTags + 16 * slot, byteCount: Int(tagLengths[slot]))
         land(job, session, index: index, byteCount: byteCount, tagFits: fits)
       }
       flightCount = 0

@@ -29,6 +29,8 @@
     let statuses: UnsafeMutablePointer<UInt8>
     /// Which job each packet in flight belongs to.
     let flight: UnsafeMutablePointer<Int>
+    /// How long the tag of each packet in flight is.
+    let tagLengths: UnsafeMutablePointer<UInt8>
     var flightCount = 0
 
     /// Whether this processor has what makes the library fast.
@@ -50,6 +52,8 @@
       statuses.initialize(repeating: 0, count: Self.flightLimit)
       flight = .allocate(capacity: Self.flightLimit)
       flight.initialize(repeating: 0, count: Self.flightLimit)
+      tagLengths = .allocate(capacity: Self.flightLimit)
+      tagLengths.initialize(repeating: 0, count: Self.flightLimit)
     }
 
     deinit {
@@ -61,6 +65,7 @@
       receivedTags.deallocate()
       statuses.deallocate()
       flight.deallocate()
+      tagLengths.deallocate()
       manager.release()
     }
 
@@ -72,12 +77,13 @@
 
     /// Opens a session of AES-GCM with keys that are session keys already, as the vectors of RFC 7714 give them.
     package func openSession(derived keys: SRTPKeyingMaterial) throws(ProtectorError) -> ProtectorSession {
-      guard keys.profile != .aes128CMHMACSHA1_80 else { throw .unsupportedProfile }
+      guard !keys.profile.isCounterMode else { throw .unsupportedProfile }
       return try openSession(keys, isDerived: true)
     }
 
     private func openSession(_ keys: SRTPKeyingMaterial, isDerived: Bool) throws(ProtectorError) -> ProtectorSession {
       let profile = keys.profile
+      guard profile != .clear else { throw .unsupportedProfile }
       guard keys.sendMasterKey.count == profile.masterKeyByteCount, keys.receiveMasterKey.count == profile.masterKeyByteCount,
         keys.sendMasterSalt.count == profile.masterSaltByteCount, keys.receiveMasterSalt.count == profile.masterSaltByteCount
       else { throw .wrongKeyLength }
@@ -218,7 +224,7 @@
           return nil
         }
         // RFC 7714 §9.3 puts the E flag and the index last; RFC 3711 §3.4 puts them before the tag.
-        let trailer = profile == .aes128CMHMACSHA1_80 ? count - profile.rtcpOverheadByteCount : count - PacketShape.rtcpIndexByteCount
+        let trailer = profile.isCounterMode ? count - profile.rtcpOverheadByteCount : count - PacketShape.rtcpIndexByteCount
         let word = PacketShape.loadUInt32(packet, at: trailer)
         let ssrc = PacketShape.loadUInt32(packet, at: 4)
         received = Received(

@@ -18,6 +18,8 @@
     let profile: SRTPProfile
     /// AES-CM with HMAC-SHA1, not AES-GCM. Asked for every packet, which comparing profiles is too slow for.
     let isCounterMode: Bool
+    /// How much of the tag stands behind an RTP packet (RFC 3711 §5.2).
+    let rtpTagByteCount: Int
     /// What the library's functions for AES-GCM are told.
     let isAES256: Int32
     private let keys: UnsafeMutableRawPointer
@@ -30,18 +32,19 @@
 
     private static var gcmStride: Int { (MemoryLayout<gcm_key_data>.size + 63) & ~63 }
     private static var cmStride: Int { MemoryLayout<enfilade_imb_cm_key>.size }
-    private var stride: Int { profile == .aes128CMHMACSHA1_80 ? Self.cmStride : Self.gcmStride }
+    private var stride: Int { profile.isCounterMode ? Self.cmStride : Self.gcmStride }
     private var keysByteCount: Int { stride * MultiBufferKeyUse.allCases.count }
     private static var saltsByteCount: Int { 16 * MultiBufferKeyUse.allCases.count }
 
     /// Derives the session keys, or takes the material as session keys; `nil` when the library refuses. The lengths have been checked.
     init?(_ material: SRTPKeyingMaterial, isDerived: Bool = false, manager: OpaqueManager) {
       profile = material.profile
-      isCounterMode = profile == .aes128CMHMACSHA1_80
+      isCounterMode = profile.isCounterMode
+      rtpTagByteCount = profile.rtpOverheadByteCount
       isAES256 = profile == .aeadAES256GCM ? 1 : 0
       received = SourceTable()
       receivedRTCP = SourceTable()
-      let stride = profile == .aes128CMHMACSHA1_80 ? Self.cmStride : Self.gcmStride
+      let stride = profile.isCounterMode ? Self.cmStride : Self.gcmStride
       keys = .allocate(byteCount: stride * MultiBufferKeyUse.allCases.count, alignment: 64)
       salts = .allocate(capacity: Self.saltsByteCount)
       salts.initialize(repeating: 0, count: Self.saltsByteCount)
@@ -69,7 +72,7 @@
 
     private func load(_ use: MultiBufferKeyUse, from master: KeyDerivation, isDerived: Bool, manager: OpaqueManager) -> Bool {
       let first: UInt8 = use == .sendRTP || use == .receiveRTP ? 0 : 3
-      if isDerived, profile != .aes128CMHMACSHA1_80 {
+      if isDerived, !profile.isCounterMode {
         for (offset, byte) in master.salt.prefix(profile.masterSaltByteCount).enumerated() { salts[16 * use.rawValue + offset] = byte }
         enfilade_imb_gcm_key(manager.pointer, isAES256, master.key, gcmKey(use))
         return true
@@ -79,7 +82,7 @@
       else { return false }
       defer { imb_clear_mem(&cipherKey, cipherKey.count) }
       for (offset, byte) in salt.enumerated() { salts[16 * use.rawValue + offset] = byte }
-      guard profile == .aes128CMHMACSHA1_80 else {
+      guard profile.isCounterMode else {
         enfilade_imb_gcm_key(manager.pointer, isAES256, cipherKey, gcmKey(use))
         return true
       }

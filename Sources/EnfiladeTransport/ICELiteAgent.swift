@@ -158,6 +158,8 @@ package struct ICELiteAgent: ~Copyable, Sendable {
     case .failed, .closed:
       return pairCount > 0 ? (latest, .forgetAddress) : nil
     }
+    // A span: indexing an inline array that is a part of `self` copies all of it each time.
+    let pairs = pairs.span
     for index in 0..<pairCount where pairs[index].address != selectedAddress {
       let deadline = pairs[index].lastCheck + Limits.consentTimeout
       if deadline < next?.deadline ?? .distantFuture { next = (deadline, .forgetAddress) }

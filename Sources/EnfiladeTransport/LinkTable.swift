@@ -12,19 +12,19 @@ package typealias UfragTable = LinkTable
 package struct LinkKey: Hashable, Sendable {
   fileprivate var high: UInt64
   fileprivate var low: UInt64
-  /// For addresses port, family and scope; for ufrags a value that no address has.
+  /// For addresses port, family, transport and scope; for ufrags a value that no address has.
   fileprivate var tag: UInt64
 
   package init(_ address: SocketAddress) {
     high = address.high
     low = address.low
-    tag = UInt64(address.port) << 48 | UInt64(address.isIPv6 ? 1 : 0) << 32 | UInt64(address.scope)
+    tag = UInt64(address.port) << 48 | UInt64(address.isTCP ? 1 : 0) << 33 | UInt64(address.isIPv6 ? 1 : 0) << 32 | UInt64(address.scope)
   }
 
   package init(_ ufrag: UfragKey) {
     high = 0
     low = ufrag.rawValue
-    tag = 2 << 32
+    tag = 4 << 32
   }
 
   fileprivate static var placeholder: LinkKey { LinkKey(SocketAddress(ipv4: 0, port: 0)) }

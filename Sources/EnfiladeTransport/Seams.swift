@@ -5,20 +5,38 @@ public import EnfiladeWire
 
 // MARK: - Protection
 
-/// The SRTP profiles we negotiate, in our order of preference (RFC 5764 §4.1.2, RFC 7714 §14.2).
+/// The SRTP profiles we know (RFC 5764 §4.1.2, RFC 7714 §14.2).
 package enum SRTPProfile: UInt16, Hashable, Sendable, CaseIterable {
   case aeadAES128GCM = 0x0007
   case aeadAES256GCM = 0x0008
   case aes128CMHMACSHA1_80 = 0x0001
+  /// Four bytes of tag behind RTP, ten behind RTCP (RFC 3711 §5.2, RFC 4568 §6.2.2): for gateways that want it, never in DTLS.
+  case aes128CMHMACSHA1_32 = 0x0002
+  /// No protection at all: plain RTP, for a network that is trusted.
+  case clear = 0
 
+  /// Those that protect.
+  package static let allCases: [SRTPProfile] = [.aeadAES128GCM, .aeadAES256GCM, .aes128CMHMACSHA1_80, .aes128CMHMACSHA1_32]
+  /// Those that are offered in a handshake, in our order of preference.
+  package static let negotiated: [SRTPProfile] = [.aeadAES128GCM, .aeadAES256GCM, .aes128CMHMACSHA1_80]
+
+  /// AES in counter mode with HMAC-SHA1, not AES-GCM.
+  package var isCounterMode: Bool { self == .aes128CMHMACSHA1_80 || self == .aes128CMHMACSHA1_32 }
   /// Bytes of master key (RFC 3711 §8.2, RFC 7714 §12).
-  package var masterKeyByteCount: Int { self == .aeadAES256GCM ? 32 : 16 }
+  package var masterKeyByteCount: Int { self == .clear ? 0 : self == .aeadAES256GCM ? 32 : 16 }
   /// Bytes of master salt.
-  package var masterSaltByteCount: Int { self == .aes128CMHMACSHA1_80 ? 14 : 12 }
+  package var masterSaltByteCount: Int { self == .clear ? 0 : isCounterMode ? 14 : 12 }
   /// What protection adds to an RTP packet.
-  package var rtpOverheadByteCount: Int { self == .aes128CMHMACSHA1_80 ? 10 : 16 }
+  package var rtpOverheadByteCount: Int {
+    switch self {
+    case .aeadAES128GCM, .aeadAES256GCM: 16
+    case .aes128CMHMACSHA1_80: 10
+    case .aes128CMHMACSHA1_32: 4
+    case .clear: 0
+    }
+  }
   /// What protection adds to an RTCP packet: the tag, and the E flag with the SRTCP index.
-  package var rtcpOverheadByteCount: Int { rtpOverheadByteCount + 4 }
+  package var rtcpOverheadByteCount: Int { self == .clear ? 0 : isCounterMode ? 14 : 20 }
 }
 
 /// The keys that a finished handshake exports (RFC 5764 §4.2), already told apart by direction as we see it.

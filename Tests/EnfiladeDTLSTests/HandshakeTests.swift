@@ -19,7 +19,7 @@ struct HandshakeTests {
     #expect(pair.sent.allSatisfy { $0.bytes.count <= Limits.handshakeMTU })
   }
 
-  @Test("Each profile is negotiated when it is the only one offered", arguments: SRTPProfile.allCases)
+  @Test("Each profile is negotiated when it is the only one offered", arguments: SRTPProfile.negotiated)
   func profile(profile: SRTPProfile) throws {
     HandshakePairBox(client: try OpenSSLHandshakeFactory(profiles: [profile]), server: HandshakePair.serverFactory).expect(profile)
     HandshakePairBox(client: HandshakePair.clientFactory, server: try OpenSSLHandshakeFactory(profiles: [profile])).expect(profile)

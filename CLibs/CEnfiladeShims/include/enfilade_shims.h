@@ -17,7 +17,8 @@ struct enfilade_address {
   uint64_t low;
   uint16_t port;
   uint8_t is_ipv6;
-  uint8_t reserved;
+  /// Not zero for the far end of a TCP connection, which no datagram call takes.
+  uint8_t is_tcp;
   uint32_t scope;
 };
 
@@ -58,6 +59,18 @@ int enfilade_udp_socket(int is_ipv6, int ipv6_only);
 int enfilade_bind(int fd, int socket_is_ipv6, const struct enfilade_address *address);
 /// The address a socket is bound to: 0 or -errno.
 int enfilade_local_address(int fd, struct enfilade_address *address);
+
+/// A non-blocking TCP socket that listens and closes on exec, bound to `address`: the descriptor, or -errno.
+int enfilade_tcp_listen(const struct enfilade_address *address, int ipv6_only, int backlog);
+/// Takes the next connection, non-blocking, without Nagle's wait, and with at most `unsent_byte_count` bytes that the kernel keeps before they
+/// are sent: the descriptor and where it comes from, or -errno.
+int enfilade_tcp_accept(int fd, struct enfilade_address *address, int unsent_byte_count);
+/// A non-blocking connection to `address`, begun: the descriptor, or -errno.
+int enfilade_tcp_connect(const struct enfilade_address *address);
+/// Sends without blocking and without a signal: how many bytes were taken, or -errno.
+long enfilade_tcp_send(int fd, const void *base, size_t byte_count);
+/// Receives without blocking: how many bytes came, 0 at the end, or -errno.
+long enfilade_tcp_receive(int fd, void *base, size_t byte_count);
 
 enum enfilade_option {
   ENFILADE_OPTION_RECEIVE_BUFFER,
