@@ -37,22 +37,23 @@ package struct BurstCapacity: Sendable {
     burstCount >= Self.minimumBurstCount && spreadSum > 0 ? bitSum / spreadSum : nil
   }
 
-  /// Takes a packet that arrived, in the order of sending.
-  package mutating func handleArrival(_ result: PacketResult) {
-    let follows = result.number == lastNumber + 1 && result.sent - lastSent <= Self.sendGap && result.arrivalNanoseconds >= lastArrival
+  /// Takes packets that arrived, in the order of sending.
+  package mutating func handleArrival(_ run: ArrivalRun) {
+    let follows = run.firstNumber == lastNumber + 1 && run.sent - lastSent <= Self.sendGap && run.firstArrival >= lastArrival
     // The packets of a probe are spread on purpose, unless they are close enough to be a burst all the same.
-    if follows, result.probe == .none || result.sent - lastSent <= Self.probeSendGap {
-      byteCount += Int(result.byteCount)
+    if follows, run.probe == .none || run.sent - lastSent <= Self.probeSendGap {
+      byteCount += run.byteCount
     } else {
       endBurst()
-      byteCount = 0
-      firstSent = result.sent
-      firstArrival = result.arrivalNanoseconds
+      if run.firstArrival - lastBurst > Self.validity.nanoseconds { burstCount = 0 }
+      // What the first packet of a burst weighs is no part of its spread.
+      byteCount = run.byteCount - run.firstByteCount
+      firstSent = run.sent
+      firstArrival = run.firstArrival
     }
-    if result.arrivalNanoseconds - lastBurst > Self.validity.nanoseconds, byteCount == 0 { burstCount = 0 }
-    lastNumber = result.number
-    lastSent = result.sent
-    lastArrival = result.arrivalNanoseconds
+    lastNumber = run.lastNumber
+    lastSent = run.sent
+    lastArrival = run.lastArrival
   }
 
   private mutating func endBurst() {

@@ -6,24 +6,33 @@ package import EnfiladeWire
 /// Sans-IO: it is told of packets sent and reports come, and asked for the target and the next probe. Cost per packet is a store when it is
 /// sent and some arithmetic when it is reported; everything that loops does so once for a report.
 package struct CongestionController: ~Copyable {
-  package let profile: CongestionProfile
+  // What each packet that is sent touches comes first, and together.
   package var history = SentPacketHistory()
+  var applicationLimit: ApplicationLimitDetector
+  var lastSent = Instant.zero
+  /// When the estimate wants to be looked at though nothing was reported.
+  package internal(set) var nextUpdate = Instant.distantFuture
+  private var hasStarted = false
+  package internal(set) var target: Bitrate
+  private var publishedTarget: Bitrate?
+
+  package let profile: CongestionProfile
   package internal(set) var delay: DelayController
   package internal(set) var loss: LossEstimator
   package internal(set) var reported: ReportedLossController
   package internal(set) var probes: ProbeController
   package internal(set) var throughput = ThroughputEstimator()
   var probeEstimator = ProbeEstimator()
-  var applicationLimit: ApplicationLimitDetector
   var streams = FeedbackStreamIndex()
 
   /// What the peer says it can take ("REMB"), in bits per second.
   var receiverEstimate = Double.infinity
-  var hasPacketFeedback = false
+  /// A report of packets has come. Until one does, the peer's estimate and its shares of loss are what there is, whatever was promised.
+  package internal(set) var hasPacketFeedback = false
   var roundTripLimit = RoundTripLimit()
 
-  // One report.
-  var results = UniqueArray<PacketResult>(minimumCapacity: 512)
+  /// One report by stream, to be put in order; made when the first comes.
+  var results = UniqueArray<PacketResult>()
   var lastReferenceTime: Int64?
   var reportOrigin: Int64?
   var lastReportTimestamp: UInt32 = 0
@@ -31,11 +40,8 @@ package struct CongestionController: ~Copyable {
   /// The share of packets lost while the queue was empty.
   package internal(set) var inherentLoss = 0.0
   package internal(set) var roundTrip = Limits.assumedRoundTripTime
-  package internal(set) var target: Bitrate
-  private var publishedTarget: Bitrate?
-  private var hasStarted = false
-  var nextUpdate = Instant.distantFuture
-  var lastSent = Instant.zero
+  /// What layers should be chosen by: the target without the short dips that drain a queue.
+  package internal(set) var sustainedTarget: Bitrate
 
   var provenByProbe = 0.0
   var provenTime = Instant.zero
@@ -48,6 +54,8 @@ package struct CongestionController: ~Copyable {
 
   /// Between two looks at the clock while packets are under way.
   package static let updateInterval = TimeDelta.milliseconds(100)
+  /// And after a report, which was a look by itself.
+  static let reportPatience = TimeDelta.milliseconds(200)
 
   package init(profile: CongestionProfile = CongestionProfile()) {
     self.profile = profile
@@ -58,15 +66,24 @@ package struct CongestionController: ~Copyable {
     probes = ProbeController(usesBursts: profile.usesBursts, maximum: Double(profile.maximum.bitsPerSecond))
     applicationLimit = ApplicationLimitDetector(target: start)
     target = profile.start
+    sustainedTarget = profile.start
     delay.set(start, at: .zero)
+    updateTarget(at: .zero)
   }
 
   // MARK: Look
 
   /// When ``handleTimeout(at:)`` wants to be called.
-  package var nextDeadline: Instant { min(nextUpdate, probes.nextDeadline) }
+  package var nextDeadline: Instant { min(nextUpdate, probes.deadline) }
   /// Bytes sent of which nothing has been heard.
   package var inFlightByteCount: Int { history.inFlightByteCount }
+  /// What it takes of memory beside itself, in bytes.
+  package var heldByteCount: Int {
+    history.heldByteCount + throughput.heldByteCount + streams.heldByteCount + results.capacity * MemoryLayout<PacketResult>.stride
+  }
+  /// Whether more stands in the network than a key frame or a probe leaves there, and is to drain.
+  package var isOverfull: Bool { profile.usesQueue && delay.mode == .draining && delay.queue.standing > Self.overfullQueue }
+  private static var overfullQueue: TimeDelta { .milliseconds(250) }
   package var isApplicationLimited: Bool { applicationLimit.since != nil }
 
   /// What traffic or a probe has shown lately to be there, and what is above it only hope.
@@ -75,9 +92,6 @@ package struct CongestionController: ~Copyable {
     if now - provenTime < Self.proofValidity { proven = max(proven, provenByProbe) }
     return Bitrate(bitsPerSecond: Int64(min(proven, Double(target.bitsPerSecond))))
   }
-
-  /// What layers should be chosen by: the target without the short dips that drain a queue.
-  package var sustainedTarget: Bitrate { Bitrate(bitsPerSecond: Int64(bounded(delay.sustainedRate))) }
 
   // MARK: Told
 
@@ -90,14 +104,30 @@ package struct CongestionController: ~Copyable {
     _ number: ExtendedSequenceNumber, byteCount: Int, purpose: PacketPurpose, probe: ProbeID = .none, at now: Instant
   ) {
     history.handleSent(number.rawValue, byteCount: byteCount, purpose: purpose, probe: probe, at: now)
-    if purpose != .padding { applicationLimit.handleSent(byteCount: byteCount, at: now) }
+    noteSending(mediaByteCount: purpose == .padding ? 0 : byteCount, at: now)
+  }
+
+  /// Packets were sent at one instant, under consecutive numbers from `first` on.
+  package mutating func handleSent(_ first: ExtendedSequenceNumber, _ runs: Span<SentRun>, probe: ProbeID = .none, at now: Instant) {
+    guard runs.count > 0 else { return }
+    noteSending(mediaByteCount: history.handleSent(first.rawValue, runs, probe: probe, at: now), at: now)
+  }
+
+  /// Packets were sent of which no report will speak.
+  package mutating func handleUnreportedSending(byteCount: Int, at now: Instant) { noteSending(mediaByteCount: byteCount, at: now) }
+
+  private mutating func noteSending(mediaByteCount: Int, at now: Instant) {
+    if mediaByteCount > 0 { applicationLimit.handleSent(byteCount: mediaByteCount, at: now) }
     lastSent = now
     if nextUpdate == .distantFuture { nextUpdate = now + Self.updateInterval }
-    if !hasStarted {
-      hasStarted = true
-      roundTripLimit.handleFeedback(roundTrip: roundTrip, at: now)
-      probes.start(rate: Double(profile.start.bitsPerSecond), at: now)
-    }
+    if !hasStarted { begin(at: now) }
+  }
+
+  /// The first packet leaves.
+  private mutating func begin(at now: Instant) {
+    hasStarted = true
+    roundTripLimit.handleFeedback(roundTrip: roundTrip, at: now)
+    probes.start(rate: Double(profile.start.bitsPerSecond), at: now)
   }
 
   /// The same for a peer that gives feedback by stream (RFC 8888).
@@ -107,7 +137,8 @@ package struct CongestionController: ~Copyable {
 
   /// Somebody could use `rate` in all, if it were there.
   package mutating func handleDemand(_ rate: Bitrate, at now: Instant) {
-    probes.handleDemand(Double(rate.bitsPerSecond), context: context(at: now), at: now)
+    let context = context(at: now)
+    probes.handleDemand(Double(rate.bitsPerSecond), context: context, at: now)
   }
 
   /// No more than this is of any use: nothing is probed above it.
@@ -144,7 +175,8 @@ package struct CongestionController: ~Copyable {
         loss.set(limited)
       }
     }
-    probes.update(context(at: now), at: now)
+    let context = context(at: now)
+    probes.update(context, at: now)
     updateTarget(at: now)
   }
 
@@ -170,7 +202,8 @@ package struct CongestionController: ~Copyable {
 
   // MARK: Inside
 
-  func context(at now: Instant) -> ProbeController.Context {
+  // Mutating, so that the controller is lent and not copied.
+  mutating func context(at now: Instant) -> ProbeController.Context {
     var context = ProbeController.Context()
     context.rate = Double(target.bitsPerSecond)
     context.isApplicationLimited = applicationLimit.since != nil
@@ -182,7 +215,7 @@ package struct CongestionController: ~Copyable {
   }
 
   /// The least of what delays, losses and the peer allow.
-  private func bounded(_ delayBased: Double) -> Double {
+  private mutating func bounded(_ delayBased: Double) -> Double {
     var rate = hasPacketFeedback ? delayBased : reported.rate
     if hasPacketFeedback, let allowed = loss.estimate { rate = min(rate, allowed) }
     rate = min(rate, receiverEstimate, Double(profile.maximum.bitsPerSecond))
@@ -190,6 +223,8 @@ package struct CongestionController: ~Copyable {
   }
 
   mutating func updateTarget(at now: Instant) {
+    let sustained = bounded(delay.sustainedRate)
+    sustainedTarget = Bitrate(bitsPerSecond: Int64(sustained))
     let rate = bounded(delay.rate)
     let updated = Bitrate(bitsPerSecond: Int64(rate))
     guard updated != target else { return }

@@ -75,7 +75,7 @@ package struct DelayController: Sendable {
   /// other's frame in the queue each time, and would yield for ever if it took that for a standing queue.
   private var slack = TimeDelta.zero
   /// A queue this short is none.
-  package var emptyQueue: TimeDelta { Self.emptyQueue + slack }
+  package private(set) var emptyQueue = Self.emptyQueue
   private var pressureQueue: TimeDelta { Self.pressureQueue + slack }
 
   // On the receiver's clock: arrivals before this found an empty queue.
@@ -115,19 +115,19 @@ package struct DelayController: Sendable {
     mode == .draining && queue.standing < Self.longQueue ? max(aimd.rate, publishedRate) : publishedRate
   }
 
-  /// Takes one packet that arrived, in order of sending.
-  package mutating func handleArrival(_ result: PacketResult, at now: Instant) {
+  /// Takes packets that arrived, in order of sending.
+  package mutating func handleArrival(_ run: ArrivalRun, at now: Instant) {
     if let lastReport, now - lastReport > .seconds(Int64(2)) {
       // After two seconds of silence what was learnt of the trend is worth nothing.
       interArrival = InterArrival()
       trendline = TrendlineEstimator()
     }
     lastReport = now
-    newestArrival = max(newestArrival, result.arrivalNanoseconds)
-    queue.handleArrival(sent: result.sent, arrivalNanoseconds: result.arrivalNanoseconds)
-    if profile.usesBursts { bursts.handleArrival(result) }
-    if let delta = interArrival.handleArrival(sent: result.sent, arrivalNanoseconds: result.arrivalNanoseconds, reportedAt: now) {
-      trendline.handle(delta, arrivalNanoseconds: result.arrivalNanoseconds)
+    newestArrival = max(newestArrival, run.lastArrival)
+    queue.handleArrival(run)
+    if profile.usesBursts { bursts.handleArrival(run) }
+    if let delta = interArrival.handleArrival(run, reportedAt: now) {
+      trendline.handle(delta, arrivalNanoseconds: run.firstArrival)
       if trendline.usage == .overusing { sawOveruse = true }
     }
   }
@@ -190,13 +190,13 @@ package struct DelayController: Sendable {
   private mutating func steer(_ report: Report, _ throughput: inout ThroughputEstimator, _ now: Instant) {
     if let throughput = throughput.rate(), let share = share(of: throughput) {
       slack = share < Self.aloneShare ? .seconds((1 - share) * Self.frameInterval) : .zero
+      emptyQueue = Self.emptyQueue + slack
     }
     if queue.standing < emptyQueue { busySince = newestArrival }
-    let delivered = throughput.recentRate(over: .milliseconds(300), since: busySince).map { $0 / (1 - report.inherentLoss) }
     switch mode {
     case .steady:
       if isOverusing(now), now >= nextReduction {
-        reduce(to: delivered ?? throughput.rate(), longView: throughput.rate(), now, report.roundTrip)
+        reduce(to: lately(throughput, report) ?? throughput.rate(), longView: throughput.rate(), now, report.roundTrip)
       } else if let probe = report.probe, probe > aimd.rate, queue.standing < Self.suddenQueue + slack {
         aimd.handleProbe(probe, at: now)
       } else if queue.standing > pressureQueue {
@@ -205,14 +205,19 @@ package struct DelayController: Sendable {
         let growth = increase(now)
         aimd.handle(.normal, throughput: throughput.rate(), leastIncrease: growth, growthLimit: Self.growthLimit, at: now)
       }
-    case .draining: drain(report, delivered, now)
+    case .draining: drain(report, lately(throughput, report), now)
     case .competing: compete(report, throughput.rate(), now)
     }
     publish(report, now)
   }
 
+  /// What the path delivered in the last moment, what is lost by its nature included; looked up only where somebody asks.
+  private func lately(_ throughput: borrowing ThroughputEstimator, _ report: Report) -> Double? {
+    throughput.recentRate(over: .milliseconds(300), since: busySince).map { $0 / (1 - report.inherentLoss) }
+  }
+
   /// The least additive increase, in bits per second each second.
-  private func increase(_ now: Instant) -> Double {
+  private mutating func increase(_ now: Instant) -> Double {
     // Where nothing measures the link, it is taken for three times what is used.
     let link = min(bursts.estimate ?? 3 * aimd.rate, 4 * aimd.rate)
     if aimd.rate > Self.aloneShare * link { return Self.increaseAlone * link }
@@ -221,14 +226,15 @@ package struct DelayController: Sendable {
     return Self.increaseShared * link * min(max(calm / 2, 1), Self.largestHurry)
   }
 
-  private func isOverusing(_ now: Instant) -> Bool {
+  // Mutating, so that nothing is copied for the call.
+  private mutating func isOverusing(_ now: Instant) -> Bool {
     if queue.standing > Self.suddenQueue + slack { return true }
     if queue.standing(over: Self.standingTime, at: now) > Self.standingQueue + slack { return true }
     return sawOveruse && queue.standing > emptyQueue
   }
 
   /// How much of the narrowest link our throughput is; `nil` when bursts say nothing.
-  private func share(of rate: Double) -> Double? { bursts.estimate.map { rate / $0 } }
+  private mutating func share(of rate: Double) -> Double? { bursts.estimate.map { rate / $0 } }
 
   private mutating func reduce(to measured: Double?, longView throughput: Double?, _ now: Instant, _ roundTrip: TimeDelta) {
     guard let measured else {
@@ -257,13 +263,13 @@ package struct DelayController: Sendable {
   }
 
   /// Whether others fill the queue that we try to empty: on a link of our own, a standing queue is served to us alone.
-  private func isShared(_ delivered: Double?) -> Bool {
+  private mutating func isShared(_ delivered: Double?) -> Bool {
     guard let delivered, let share = share(of: delivered) else { return false }
     return share < Self.aloneShare
   }
 
   /// Whether a few packets back to back would help: the queue does not drain, and media comes too thin to measure the link.
-  package func wantsSounding(at now: Instant) -> Bool {
+  package mutating func wantsSounding(at now: Instant) -> Bool {
     profile.competes && mode == .draining && now - drainSince > Self.settlingTime && queue.standing > Self.standingQueue + slack
       && bursts.estimate == nil
   }

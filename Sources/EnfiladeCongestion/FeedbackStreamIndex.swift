@@ -20,6 +20,8 @@ package struct FeedbackStreamIndex: ~Copyable {
 
   package init() {}
 
+  var heldByteCount: Int { marks.capacity * MemoryLayout<Mark>.stride + ssrcs.capacity * MemoryLayout<SSRC>.stride }
+
   /// Notes that `sequence` of `ssrc` was the link's packet `number`. Allocates at a stream's first packet.
   package mutating func handleSent(_ ssrc: SSRC, _ sequence: SequenceNumber, number: Int64) {
     var stream = find(ssrc)

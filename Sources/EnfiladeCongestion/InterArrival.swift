@@ -40,30 +40,31 @@ package struct InterArrival: Sendable {
 
   package init() {}
 
-  /// Takes a packet in order of arrival.
-  /// - Returns: the difference between the two groups before the one that this packet begins, if it begins one.
-  package mutating func handleArrival(sent: Instant, arrivalNanoseconds: Int64, reportedAt now: Instant) -> Delta? {
+  /// Takes packets in order of arrival.
+  /// - Returns: the difference between the two groups before the one that these packets begin, if they begin one.
+  package mutating func handleArrival(_ run: ArrivalRun, reportedAt now: Instant) -> Delta? {
+    let sent = run.sent
     guard let group = current else {
-      begin(sent, arrivalNanoseconds, now)
+      begin(run, now)
       return nil
     }
     // Sent before the group began: reordered on the way, and of no use here.
     if sent < group.firstSend { return nil }
     var delta: Delta?
-    if !isInBurst(group, sent, arrivalNanoseconds), sent - group.firstSend > Self.groupLength {
+    if !isInBurst(group, sent, run.firstArrival), sent - group.firstSend > Self.groupLength {
       if let previous {
         let arrival = group.lastArrival - previous.lastArrival
         let elapsed = (group.reported - previous.reported).nanoseconds
         if arrival - elapsed >= Self.clockJump.nanoseconds {
           self = InterArrival()
-          begin(sent, arrivalNanoseconds, now)
+          begin(run, now)
           return nil
         }
         if arrival < 0 {
           reorderedCount += 1
           if reorderedCount >= Self.reorderedGroupCount {
             self = InterArrival()
-            begin(sent, arrivalNanoseconds, now)
+            begin(run, now)
           }
           return nil
         }
@@ -71,17 +72,18 @@ package struct InterArrival: Sendable {
         delta = Delta(send: group.lastSend - previous.lastSend, arrival: TimeDelta(nanoseconds: arrival))
       }
       previous = group
-      begin(sent, arrivalNanoseconds, now)
+      begin(run, now)
     } else {
       current!.lastSend = max(group.lastSend, sent)
-      current!.lastArrival = arrivalNanoseconds
+      current!.lastArrival = run.lastArrival
       current!.reported = now
     }
     return delta
   }
 
-  private mutating func begin(_ sent: Instant, _ arrival: Int64, _ now: Instant) {
-    current = Group(firstSend: sent, lastSend: sent, firstArrival: arrival, lastArrival: arrival, reported: now)
+  private mutating func begin(_ run: ArrivalRun, _ now: Instant) {
+    current = Group(
+      firstSend: run.sent, lastSend: run.sent, firstArrival: run.firstArrival, lastArrival: run.lastArrival, reported: now)
   }
 
   private func isInBurst(_ group: Group, _ sent: Instant, _ arrival: Int64) -> Bool {

@@ -47,6 +47,13 @@ package struct LossEstimator: Sendable {
   /// The share of bytes lost lately.
   package var averageLoss: Double { window.averageLoss }
 
+  /// Takes packets that arrived and were never called lost.
+  package mutating func handle(_ run: ArrivalRun) {
+    partial.byteCount += Int64(run.byteCount)
+    if lastEnd == nil { lastEnd = run.sent }
+    partialEnd = max(partialEnd, run.sent)
+  }
+
   /// Takes one packet, arrived or lost.
   package mutating func handle(_ packet: PacketResult) {
     if packet.isReceived, packet.wasLost {

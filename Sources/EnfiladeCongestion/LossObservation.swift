@@ -39,17 +39,16 @@ package struct LossWindow: Sendable {
   package init() {}
 
   package mutating func append(_ observation: LossObservation) {
+    if count == Self.capacity, observations.span[next].lostByteCount > 0 { lossyCount -= 1 }
+    if observation.lostByteCount > 0 { lossyCount += 1 }
     observations[next] = observation
     next = next + 1 == Self.capacity ? 0 : next + 1
     count = min(count + 1, Self.capacity)
   }
 
   /// Whether any observation has a loss.
-  package var hasLoss: Bool {
-    let observations = observations.span
-    for index in 0..<count where observations[index].lostByteCount > 0 { return true }
-    return false
-  }
+  package var hasLoss: Bool { lossyCount > 0 }
+  private var lossyCount = 0
 
   /// The observation made `age` observations ago, and its weight.
   package func observation(age: Int) -> (observation: LossObservation, weight: Double) {

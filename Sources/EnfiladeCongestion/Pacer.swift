@@ -39,10 +39,6 @@ package struct Pacer: ~Copyable {
   private let factor: Double
   /// Bits per second.
   private var target: Double
-  /// In bytes; below zero after a packet that was larger than what was left.
-  private var credit: Double
-  private var updated = Instant.zero
-  private var audio = PacerQueue()
   private var retransmissions = PacerQueue()
   private var video = PacerQueue()
   private var probe: Probe?
@@ -51,8 +47,23 @@ package struct Pacer: ~Copyable {
   private var probeSentPacketCount = 0
   private var nextProbeBurst = Instant.zero
   private var following: Probe?
+  /// A long queue stands in the network: not faster than the target, whatever waits here.
+  private var isRestrained = false
+  private var wasRetransmission = false
+  private var isBursting = false
   package private(set) var expiredCount: UInt64 = 0
   package private(set) var refusedCount: UInt64 = 0
+
+  // What every packet asks about comes last, and together.
+
+  /// In bytes; below zero after a packet that was larger than what was left.
+  private var credit: Double
+  private var updated = Instant.zero
+  /// What the bucket holds, in bytes, and what fills it as long as nothing waits, in bytes per nanosecond.
+  private var capacity = 0.0
+  private var inflow = 0.0
+  /// Nothing waits, and no probe sets the pace.
+  package private(set) var isFree = true
   /// Packets that left at once, and packets that waited.
   package private(set) var immediateCount: UInt64 = 0
   package private(set) var delayedCount: UInt64 = 0
@@ -61,19 +72,30 @@ package struct Pacer: ~Copyable {
     self.target = Double(target.bitsPerSecond)
     self.factor = factor
     credit = 0
+    setInflow()
     credit = capacity
   }
 
   // MARK: Look
 
-  package var queuedByteCount: Int { audio.byteCount + retransmissions.byteCount + video.byteCount }
-  package var queuedPacketCount: Int { audio.count + retransmissions.count + video.count }
+  package var queuedByteCount: Int { retransmissions.byteCount + video.byteCount }
+  package var queuedPacketCount: Int { retransmissions.count + video.count }
+  /// What it takes of memory beside itself, in bytes; what waits is held by whoever gave it its name.
+  package var heldByteCount: Int { retransmissions.heldByteCount + video.heldByteCount }
+  /// Whether retransmissions that wait take as long at the target as anybody waits for one.
+  package var hasEnoughRepair: Bool { Double(retransmissions.byteCount) * 8 > target * Limits.pacerRepairTime.seconds }
   /// How long the queue takes at the target.
   package var queueTime: TimeDelta { .seconds(target > 0 ? Double(queuedByteCount) * 8 / target : 0) }
+  /// Whether more is to be sent than the link takes: something waits, or what waits in the network is to drain first.
+  package var isBehind: Bool { isRestrained || queuedByteCount > 0 }
   package var isProbing: Bool { probe != nil }
 
   /// When ``poll(at:)`` has something to give.
   package var nextDeadline: Instant {
+    mutating get { isFree ? .distantFuture : busyDeadline() }
+  }
+
+  private mutating func busyDeadline() -> Instant {
     var deadline = Instant.distantFuture
     if probe != nil { deadline = nextProbeBurst }
     if queuedByteCount > 0 {
@@ -83,10 +105,11 @@ package struct Pacer: ~Copyable {
     return deadline
   }
 
-  private var capacity: Double { max(Self.bucketFloorByteCount, target * Self.bucketLength.seconds / 8) }
   /// What fills the bucket: a multiple of the target, and more when the queue could not be sent in time.
   private var rate: Double {
+    if isRestrained { return max(target, 1000) }
     let usual = max(factor * target, 1000)
+    guard !isFree else { return usual }
     let queued = queuedByteCount
     return queued > 0 ? max(usual, Double(queued) * 8 / Limits.pacerQueueTime.seconds) : usual
   }
@@ -94,15 +117,54 @@ package struct Pacer: ~Copyable {
 
   // MARK: Verbs
 
+  /// How many bytes may leave now without a look at each packet; zero when nothing may: something waits, a probe sets the pace, or the bucket
+  /// is empty. What then leaves is told together, by ``handleImmediate(packetCount:byteCount:)``.
+  package mutating func openByteCount(at now: Instant) -> Int {
+    guard isFree else { return 0 }
+    if now > updated {
+      credit = min(capacity, credit + inflow * Double((now - updated).nanoseconds))
+      updated = now
+    }
+    return max(0, Int(credit.rounded(.up)))
+  }
+
+  /// Packets left while the pacer was open, or left without being asked for.
+  package mutating func handleImmediate(packetCount: Int, byteCount: Int) {
+    immediateCount &+= UInt64(packetCount)
+    credit = max(credit - Double(byteCount), -capacity)
+  }
+
+  /// Takes a waiting packet out without sending it, whichever is first; `nil` when none waits. A probe under way is given up.
+  package mutating func removeWaiting() -> Packet? {
+    probe = nil
+    following = nil
+    defer { lookAround() }
+    return retransmissions.popFirst()?.packet ?? video.popFirst()?.packet
+  }
+
   package mutating func setTarget(_ bitrate: Bitrate, at now: Instant) {
     refill(now)
     target = Double(bitrate.bitsPerSecond)
+    setInflow()
+    credit = min(credit, capacity)
+  }
+
+  /// Whether a long queue stands in the network. A departure: what leaves faster than the target then waits there instead of here, with the
+  /// sound behind it.
+  /// What has gathered by then does not follow at once: the restraint ends when nothing waits.
+  package mutating func setRestrained(_ isOverfull: Bool, at now: Instant) {
+    let isRestrained = isOverfull || self.isRestrained && queuedByteCount > 0
+    guard isRestrained != self.isRestrained else { return }
+    refill(now)
+    self.isRestrained = isRestrained
+    setInflow()
     credit = min(credit, capacity)
   }
 
   /// Begins a probe, or puts it behind the one under way; a third replaces the second.
   package mutating func begin(_ next: Probe, at now: Instant) {
     if probe == nil { start(next, now) } else { following = next }
+    isFree = false
   }
 
   /// Asks whether a packet may leave.
@@ -122,11 +184,19 @@ package struct Pacer: ~Copyable {
       return .full
     }
     delayedCount &+= 1
+    isFree = false
     return .queued
   }
 
   /// What leaves now; call until `nil`.
   package mutating func poll(at now: Instant) -> Departure? {
+    guard !isFree else { return nil }
+    let departure = next(now)
+    lookAround()
+    return departure
+  }
+
+  private mutating func next(_ now: Instant) -> Departure? {
     refill(now)
     if let current = probe, now >= nextProbeBurst {
       if let departure = popWaiting(now) { return departure }
@@ -142,9 +212,15 @@ package struct Pacer: ~Copyable {
     isBursting = true
     return popWaiting(now)
   }
-  private var isBursting = false
 
   // MARK: Inside
+
+  private mutating func setInflow() {
+    capacity = max(Self.bucketFloorByteCount, target * Self.bucketLength.seconds / 8)
+    inflow = max(isRestrained ? target : factor * target, 1000) / 8e9
+  }
+
+  private mutating func lookAround() { isFree = probe == nil && retransmissions.isEmpty && video.isEmpty }
 
   private func hasNothingBefore(_ purpose: PacketPurpose) -> Bool {
     purpose == .retransmission ? retransmissions.isEmpty : retransmissions.isEmpty && video.isEmpty
@@ -153,13 +229,16 @@ package struct Pacer: ~Copyable {
   private mutating func popWaiting(_ now: Instant) -> Departure? {
     let purpose: PacketPurpose
     let waiting: PacerQueue.Waiting
-    if let first = retransmissions.popFirst() {
+    // While the link is too small for both, what is new is not kept waiting for what is mended.
+    let isTurnOfVideo = isRestrained && wasRetransmission && !video.isEmpty
+    if !isTurnOfVideo, let first = retransmissions.popFirst() {
       (purpose, waiting) = (.retransmission, first)
     } else if let first = video.popFirst() {
       (purpose, waiting) = (.video, first)
     } else {
       return nil
     }
+    wasRetransmission = purpose == .retransmission
     if now.nanoseconds - waiting.since > Limits.pacerPacketAge.nanoseconds {
       expiredCount &+= 1
       return .expired(waiting.packet, purpose: purpose)
@@ -188,6 +267,8 @@ package struct Pacer: ~Copyable {
       if let next = following {
         following = nil
         start(next, due)
+      } else {
+        lookAround()
       }
     }
     return current.id

@@ -18,6 +18,7 @@ struct PacerQueue: ~Copyable {
   /// Allocates at the first packet: most links never hold one back.
   init() { ring = UniqueArray() }
 
+  var heldByteCount: Int { ring.capacity * MemoryLayout<Waiting>.stride }
   var isEmpty: Bool { count == 0 }
   var oldest: Instant? { count > 0 ? Instant(nanoseconds: ring[start].since) : nil }
 

@@ -18,6 +18,20 @@ package struct ProbeID: Hashable, Sendable, BitwiseCopyable {
   package static var none: ProbeID { ProbeID(0) }
 }
 
+/// What is noted of packets that leave one after the other and are alike.
+package struct SentRun: Hashable, Sendable, BitwiseCopyable {
+  package var packetCount: Int
+  /// Of each, on the wire, without IP and UDP.
+  package var byteCount: Int
+  package var purpose: PacketPurpose
+
+  package init(packetCount: Int, byteCount: Int, purpose: PacketPurpose) {
+    self.packetCount = packetCount
+    self.byteCount = byteCount
+    self.purpose = purpose
+  }
+}
+
 /// One packet of which a receiver has reported.
 package struct PacketResult: Hashable, Sendable, BitwiseCopyable {
   /// Counts packets in the order of sending.

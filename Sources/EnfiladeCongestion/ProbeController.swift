@@ -59,6 +59,8 @@ package struct ProbeController: Sendable {
   package static let headroom = 1.15
   /// Bursts that show so much more than at the last failure are news.
   package static let news = 1.5
+  /// A demand so many times the one before is a new one.
+  package static let newDemand = 1.25
   /// And show it for this long: bursts waver on a path with jitter.
   package static let newsTime = TimeDelta.milliseconds(300)
 
@@ -76,10 +78,10 @@ package struct ProbeController: Sendable {
   private let usesBursts: Bool
   private var maximum: Double
   private var waiting: InlineArray<2, Probe?> = InlineArray(repeating: nil)
-  private var waitingCount = 0
+  package private(set) var waitingCount = 0
   private var nextID: UInt16 = 1
   /// Set while a result is waited for.
-  private var deadline: Instant?
+  package private(set) var deadline = Instant.distantFuture
   private var furtherAbove = Double.infinity
   private var nextPeriodic = Instant.zero
   private var interval = Self.periodicInterval
@@ -91,24 +93,33 @@ package struct ProbeController: Sendable {
   private var lastProbe: Instant?
   private var lastRate = 0.0
   private var demanded: Double?
+  private var lastDemand = 0.0
+  private var hasNewDemand = false
   private var dropFrom: Double?
   private var dropTime = Instant.zero
   private var wasClear = true
   private var clearSince: Instant?
+  /// The first probes are still to be made, from this rate on.
+  private var waitingStart: Double?
 
   package init(usesBursts: Bool, maximum: Double) {
     self.usesBursts = usesBursts
     self.maximum = maximum
   }
 
-  package var isWaiting: Bool { deadline != nil }
-  package var nextDeadline: Instant { deadline ?? .distantFuture }
+  package var isWaiting: Bool { deadline != .distantFuture }
 
   /// No probe above what anybody has a use for.
   package mutating func setMaximum(_ rate: Double) { maximum = rate }
 
   /// The link is ready to send: the first two probes.
   package mutating func start(rate: Double, at now: Instant) {
+    guard maximum > rate else {
+      // Nobody has a use for more yet.
+      waitingStart = rate
+      return
+    }
+    waitingStart = nil
     nextPeriodic = now + Self.periodicInterval
     enqueue(Self.firstFactors.0 * rate, from: rate, isFurther: true, now)
     enqueue(Self.firstFactors.1 * rate, from: rate, isFurther: true, now)
@@ -116,7 +127,11 @@ package struct ProbeController: Sendable {
 
   /// Somebody wants `rate` in all, and the estimate is below it. The probe must find all of it for the wish to be granted.
   package mutating func handleDemand(_ rate: Double, context: Context, at now: Instant) {
-    guard deadline == nil, waitingCount == 0, context.isPathClear, now >= nextPeriodic else { return }
+    // Whoever wants clearly more than before need not wait for what was found out about less.
+    if rate > Self.newDemand * lastDemand { hasNewDemand = true }
+    lastDemand = rate
+    guard !isWaiting, waitingCount == 0, context.isPathClear, now >= nextPeriodic || hasNewDemand else { return }
+    hasNewDemand = false
     // From zero: the estimate may be there already, and only the proof be missing.
     enqueue(min(rate, Self.furtherFactor * max(context.rate, rate / 3)), from: 0, isFurther: true, now)
     rateBefore = context.rate
@@ -125,10 +140,10 @@ package struct ProbeController: Sendable {
 
   /// A probe found `rate`.
   package mutating func handleResult(_ found: Double, at now: Instant) {
-    guard deadline != nil else { return }
+    guard isWaiting else { return }
     if found > furtherAbove, found < maximum {
       let next = Self.furtherFactor * found
-      deadline = nil
+      deadline = .distantFuture
       furtherAbove = .infinity
       enqueue(next, from: found, isFurther: true, now)
     }
@@ -137,7 +152,8 @@ package struct ProbeController: Sendable {
 
   /// Lets time pass, and decides.
   package mutating func update(_ context: Context, at now: Instant) {
-    if let deadline, now >= deadline { finish(context, now) }
+    if now >= deadline { finish(context, now) }
+    if waitingStart != nil, !isWaiting, maximum > context.rate { start(rate: context.rate, at: now) }
     if context.isPathClear {
       if clearSince == nil { clearSince = now }
     } else {
@@ -151,7 +167,7 @@ package struct ProbeController: Sendable {
       dropTime = now
     }
     lastRate = context.rate
-    guard deadline == nil, waitingCount == 0, let clearSince, now - clearSince >= .milliseconds(150) else { return }
+    guard !isWaiting, waitingCount == 0, let clearSince, now - clearSince >= .milliseconds(150) else { return }
 
     // The reference goes back to what there was before a short drop, once the queue is gone.
     if !usesBursts, let from = dropFrom, context.isApplicationLimited {
@@ -213,7 +229,7 @@ package struct ProbeController: Sendable {
   }
 
   private mutating func finish(_ context: Context, _ now: Instant) {
-    deadline = nil
+    deadline = .distantFuture
     furtherAbove = .infinity
     let isGranted = demanded.map { context.rate >= $0 } ?? false
     demanded = nil

@@ -30,12 +30,11 @@ package struct QueueEstimator: Sendable {
   package private(set) var standing = TimeDelta.zero
   package var hasSample: Bool { base != .max }
 
-  package mutating func handleArrival(sent: Instant, arrivalNanoseconds: Int64) {
-    let delay = arrivalNanoseconds - sent.nanoseconds
-    least = min(least, delay)
-    if sent >= newestSent {
-      newestSent = sent
-      newestDelay = TimeDelta(nanoseconds: delay)
+  package mutating func handleArrival(_ run: ArrivalRun) {
+    least = min(least, run.firstArrival - run.sent.nanoseconds)
+    if run.sent >= newestSent {
+      newestSent = run.sent
+      newestDelay = TimeDelta(nanoseconds: run.lastArrival - run.sent.nanoseconds)
     }
   }
 
@@ -60,8 +59,10 @@ package struct QueueEstimator: Sendable {
   }
 
   /// The least delay of all reports of the last `window`, above the base: a queue that has stood as long.
-  package func standing(over window: TimeDelta, at now: Instant) -> TimeDelta {
+  package mutating func standing(over window: TimeDelta, at now: Instant) -> TimeDelta {
     var least = Int64.max
+    let recent = recent
+    let recentTimes = recentTimes
     for index in 0..<4 where recentTimes[index] >= now.nanoseconds - window.nanoseconds { least = min(least, recent[index]) }
     return least == .max ? standing : TimeDelta(nanoseconds: least - base)
   }
@@ -71,7 +72,7 @@ package struct QueueEstimator: Sendable {
   /// - Parameters:
   ///   - inFlight: bytes sent and not yet reported.
   ///   - capacity: what the path delivers, in bits per second.
-  package func predicted(inFlightByteCount: Int, capacity: Double, at now: Instant) -> TimeDelta {
+  package mutating func predicted(inFlightByteCount: Int, capacity: Double, at now: Instant) -> TimeDelta {
     guard capacity > 0 else { return newestDelay }
     let arrived = Double(inFlightByteCount) * 8e9 / capacity
     return TimeDelta(nanoseconds: max(0, newestDelay.nanoseconds + Int64(min(arrived, 1e13)) - (now - newestSent).nanoseconds))

@@ -13,79 +13,155 @@ package struct ThroughputEstimator: ~Copyable {
   package static let requiredPacketCount = 10
   package static let maximumPacketCount = 500
   package static let segmentLength = TimeDelta.milliseconds(20)
-  static let segmentCapacity = 256
+  /// As many as the window's longest span can have.
+  static let segmentLimit = 256
+  /// Room for a second and a half of frames; a ring that is no larger than what it holds stays in the caches.
+  static let initialCapacity = 64
 
+  /// What is asked for when a segment ends or leaves.
   struct Segment: BitwiseCopyable {
-    var firstArrival: Int64
-    var lastArrival: Int64
-    var firstSent: Int64
-    var lastSent: Int64
-    var byteCount: Int64
-    var packetCount: Int32
-    var firstByteCount: Int32
-    var lastSentByteCount: Int32
-    var largestGap: Int64 = 0
-    var secondGap: Int64 = 0
+    var firstArrival: Int64 = 0
+    var firstSent: Int64 = 0
+    var lastSent: Int64 = 0
+    /// Between the segment before and this one.
+    var pause: Int64 = 0
+    var packetCount: Int32 = 0
+    var firstByteCount: Int32 = 0
+    var lastSentByteCount: Int32 = 0
   }
 
-  /// Oldest first, from `start` on, in a ring.
-  private var segments: UniqueArray<Segment>
+  /// What looking back over a moment asks of each segment.
+  struct Tail: BitwiseCopyable {
+    var lastArrival: Int64 = 0
+    var byteCount: Int64 = 0
+  }
+
+  /// Oldest first, from `start` on, in rings of one size; apart, because each is looked at for another question.
+  private var segments = UniqueArray(repeating: Segment(), count: initialCapacity)
+  private var tails = UniqueArray(repeating: Tail(), count: initialCapacity)
+  private var gaps = UniqueArray(repeating: ArrivalGaps(), count: initialCapacity)
+  private var mask = initialCapacity - 1
+  private var receivedByteCount: Int64 = 0
+  /// Counts segments; and the newest that has a packet that was sent before one reported earlier.
+  private var serial = 0
+  private var disorderedSerial = Int.min
   private var start = 0
   private var count = 0
   private var packetCount = 0
   /// Packets sent before this have left the window and do not count as sent in it.
   private var discardedSent = Int64.min
   private var cached: Double?
+  /// The largest pauses of the window, the one before it left out; not known when one of them may have left.
+  private var widest = ArrivalGaps()
+  private var isWidestKnown = false
 
-  package init() {
-    segments = UniqueArray(
-      repeating: Segment(
-        firstArrival: 0, lastArrival: 0, firstSent: 0, lastSent: 0, byteCount: 0, packetCount: 0, firstByteCount: 0, lastSentByteCount: 0),
-      count: Self.segmentCapacity)
+  package init() {}
+
+  var heldByteCount: Int {
+    (mask + 1) * (MemoryLayout<Segment>.stride + MemoryLayout<Tail>.stride + MemoryLayout<ArrivalGaps>.stride)
   }
 
-  private func slot(_ index: Int) -> Int { (start + index) & (Self.segmentCapacity - 1) }
+  private func slot(_ index: Int) -> Int { (start + index) & mask }
 
-  /// Takes a packet that arrived. Packets come in order of arrival, more or less.
-  package mutating func handleArrival(sent: Instant, arrivalNanoseconds arrival: Int64, byteCount: Int) {
+  /// Where the segment begins that a packet arriving now belongs to: a run of packets that would cross a segment's end is two.
+  @inline(__always)
+  package func segmentStart(forArrival arrival: Int64) -> Int64 {
+    guard count > 0 else { return arrival }
+    let last = slot(count - 1)
+    let first = segments[last].firstArrival
+    let newest = tails[last].lastArrival
+    return newest - arrival <= Self.clockJump && newest - first < Self.segmentLength.nanoseconds ? first : arrival
+  }
+
+  /// The receiver's clock went back, or the path reorders by more than anything that can be measured here.
+  private static var clockJump: Int64 { 1_000_000_000 }
+
+  /// Takes packets that arrived, of one segment. They come in order of arrival, more or less.
+  package mutating func handleArrival(_ run: ArrivalRun) {
     cached = nil
-    packetCount += 1
     if count > 0 {
       let last = slot(count - 1)
-      if segments[last].lastArrival - arrival > 1_000_000_000 {
-        // The receiver's clock went back, or the path reorders by more than anything that can be measured here.
+      if tails[last].lastArrival - run.firstArrival > Self.clockJump {
         removeAll()
-        packetCount = 1
-      } else if segments[last].lastArrival - segments[last].firstArrival < Self.segmentLength.nanoseconds {
-        let gap = arrival - segments[last].lastArrival
-        if gap > segments[last].largestGap {
-          segments[last].secondGap = segments[last].largestGap
-          segments[last].largestGap = gap
-        } else if gap > segments[last].secondGap {
-          segments[last].secondGap = gap
+      } else {
+        if run.sent.nanoseconds < segments[last].lastSent { disorderedSerial = serial }
+        if tails[last].lastArrival - segments[last].firstArrival < Self.segmentLength.nanoseconds {
+          extend(last, run, pause: run.firstArrival - tails[last].lastArrival)
+          return
         }
-        segments[last].lastArrival = max(segments[last].lastArrival, arrival)
-        if sent.nanoseconds >= segments[last].lastSent {
-          segments[last].lastSent = sent.nanoseconds
-          segments[last].lastSentByteCount = Int32(byteCount)
-        }
-        segments[last].firstSent = min(segments[last].firstSent, sent.nanoseconds)
-        segments[last].byteCount += Int64(byteCount)
-        segments[last].packetCount += 1
-        return
       }
     }
-    if count == Self.segmentCapacity { discardOldest() }
-    let segment = Segment(
-      firstArrival: arrival, lastArrival: arrival, firstSent: sent.nanoseconds, lastSent: sent.nanoseconds, byteCount: Int64(byteCount),
-      packetCount: 1, firstByteCount: Int32(byteCount), lastSentByteCount: Int32(byteCount))
-    segments[slot(count)] = segment
+    begin(run)
+  }
+
+  /// Begins a segment.
+  private mutating func begin(_ run: ArrivalRun) {
+    if count > mask { makeRoom() }
+    let pause = count > 0 ? max(0, run.firstArrival - tails[slot(count - 1)].lastArrival) : 0
+    let new = slot(count)
+    gaps[new] = ArrivalGaps(largest: pause)
+    if count > 0 { widest.insert(pause) }
+    segments[new] = Segment(
+      firstArrival: run.firstArrival, firstSent: run.sent.nanoseconds, lastSent: run.sent.nanoseconds, pause: pause, packetCount: 1,
+      firstByteCount: Int32(truncatingIfNeeded: run.firstByteCount), lastSentByteCount: Int32(truncatingIfNeeded: run.firstByteCount))
+    tails[new] = Tail(lastArrival: run.firstArrival, byteCount: Int64(run.firstByteCount))
     count += 1
+    serial += 1
+    packetCount += 1
+    receivedByteCount += Int64(run.firstByteCount)
     trim()
+    if run.packetCount > 1 { extend(slot(count - 1), run, pause: nil) }
+  }
+
+  /// Puts packets into the newest segment.
+  ///
+  /// - Parameter pause: before the first; `nil` when the first is in it already.
+  @inline(__always)
+  private mutating func extend(_ last: Int, _ run: ArrivalRun, pause: Int64?) {
+    if let pause {
+      gaps[last].insert(pause)
+      widest.insert(pause)
+    }
+    if run.packetCount > 1 {
+      gaps[last].insert(run.gaps)
+      widest.insert(run.gaps)
+    }
+    let added = pause == nil ? run.byteCount - run.firstByteCount : run.byteCount
+    let addedCount = pause == nil ? run.packetCount - 1 : run.packetCount
+    tails[last].lastArrival = max(tails[last].lastArrival, run.lastArrival)
+    tails[last].byteCount += Int64(added)
+    let sent = run.sent.nanoseconds
+    if sent >= segments[last].lastSent {
+      segments[last].lastSent = sent
+      segments[last].lastSentByteCount = Int32(truncatingIfNeeded: run.lastByteCount)
+    }
+    segments[last].firstSent = min(segments[last].firstSent, sent)
+    segments[last].packetCount += Int32(truncatingIfNeeded: addedCount)
+    packetCount += addedCount
+    receivedByteCount += Int64(added)
+  }
+
+  /// Doubles the rings, or gives up the oldest segment.
+  private mutating func makeRoom() {
+    guard mask + 1 < Self.segmentLimit else { return discardOldest() }
+    let capacity = 2 * (mask + 1)
+    var newSegments = UniqueArray(repeating: Segment(), count: capacity)
+    var newTails = UniqueArray(repeating: Tail(), count: capacity)
+    var newGaps = UniqueArray(repeating: ArrivalGaps(), count: capacity)
+    for index in 0..<count {
+      newSegments[index] = segments[slot(index)]
+      newTails[index] = tails[slot(index)]
+      newGaps[index] = gaps[slot(index)]
+    }
+    segments = newSegments
+    tails = newTails
+    gaps = newGaps
+    mask = capacity - 1
+    start = 0
   }
 
   private mutating func trim() {
-    let newest = segments[slot(count - 1)].lastArrival
+    let newest = tails[slot(count - 1)].lastArrival
     while count > 1 {
       let oldest = slot(0)
       let isLongEnough = newest - segments[slot(1)].firstArrival >= Self.minimumWindow.nanoseconds
@@ -97,8 +173,13 @@ package struct ThroughputEstimator: ~Copyable {
   }
 
   private mutating func discardOldest() {
-    packetCount -= Int(segments[slot(0)].packetCount)
-    discardedSent = max(discardedSent, segments[slot(0)].lastSent)
+    let oldest = slot(0)
+    packetCount -= Int(segments[oldest].packetCount)
+    receivedByteCount -= tails[oldest].byteCount
+    discardedSent = max(discardedSent, segments[oldest].lastSent)
+    // The pause before the next is the one before the window now.
+    let left = max(gaps[oldest].without(segments[oldest].pause).largest, segments[slot(1)].pause)
+    if left >= widest.second { isWidestKnown = false }
     start = slot(1)
     count -= 1
   }
@@ -106,45 +187,57 @@ package struct ThroughputEstimator: ~Copyable {
   package mutating func removeAll() {
     count = 0
     packetCount = 0
+    receivedByteCount = 0
     discardedSent = .min
+    disorderedSerial = .min
     cached = nil
+    isWidestKnown = false
   }
 
   /// Bits per second over the window; `nil` before ten packets.
   package mutating func rate() -> Double? {
     guard packetCount >= Self.requiredPacketCount else { return nil }
     if let cached { return cached }
-    var largest: Int64 = 0
-    var second: Int64 = 0
-    var received: Int64 = 0
+    let first = segments[slot(0)]
+    if !isWidestKnown { lookForWidest() }
+    let newest = slot(count - 1)
+    let span = tails[newest].lastArrival - first.firstArrival
+    let receiveRate = Self.rate(receivedByteCount - Int64(first.firstByteCount), span - widest.largest + widest.second)
+    let sendRate: Double?
+    if disorderedSerial < serial - count, first.firstSent >= discardedSent {
+      // As a rule packets are reported as they were sent, and the ends of the window say it all.
+      sendRate = Self.rate(receivedByteCount - Int64(segments[newest].lastSentByteCount), segments[newest].lastSent - first.firstSent)
+    } else {
+      sendRate = disorderedSendRate()
+    }
+    let rate = min(receiveRate, sendRate ?? receiveRate)
+    cached = rate
+    return rate
+  }
+
+  private mutating func lookForWidest() {
+    widest = gaps[slot(0)].without(segments[slot(0)].pause)
+    for index in 1..<max(count, 1) {
+      let gap = gaps[slot(index)]
+      if gap.largest > widest.second { widest.insert(gap) }
+    }
+    isWidestKnown = true
+  }
+
+  /// The same where reports and sending differ in their order: every segment is asked.
+  private func disorderedSendRate() -> Double? {
     var sent: Int64 = 0
     var firstSent = Int64.max
     var lastSent = Int64.min
     var lastSentByteCount: Int64 = 0
     for index in 0..<count {
       let segment = segments[slot(index)]
-      let between = index > 0 ? segment.firstArrival - segments[slot(index - 1)].lastArrival : 0
-      let gaps: InlineArray<3, Int64> = [between, segment.largestGap, segment.secondGap]
-      for index in gaps.indices {
-        let gap = gaps[index]
-        if gap > largest {
-          second = largest
-          largest = gap
-        } else if gap > second {
-          second = gap
-        }
-      }
-      received += segment.byteCount
       guard segment.lastSent >= discardedSent else { continue }
-      sent += segment.byteCount
+      sent += tails[slot(index)].byteCount
       firstSent = min(firstSent, segment.firstSent)
       if segment.lastSent >= lastSent { (lastSent, lastSentByteCount) = (segment.lastSent, Int64(segment.lastSentByteCount)) }
     }
-    let span = segments[slot(count - 1)].lastArrival - segments[slot(0)].firstArrival
-    let receiveRate = Self.rate(received - Int64(segments[slot(0)].firstByteCount), span - largest + second)
-    let sendRate = lastSent >= firstSent ? Self.rate(sent - lastSentByteCount, lastSent - firstSent) : receiveRate
-    cached = min(receiveRate, sendRate)
-    return cached
+    return lastSent >= firstSent ? Self.rate(sent - lastSentByteCount, lastSent - firstSent) : nil
   }
 
   /// Bits per second over about the last `window` of arrivals: what a path delivers *now*, pauses included.
@@ -153,16 +246,16 @@ package struct ThroughputEstimator: ~Copyable {
   /// - Returns: `nil` while there are fewer than two segments to take it from.
   package func recentRate(over window: TimeDelta, since: Int64 = .min) -> Double? {
     guard count >= 2 else { return nil }
-    let end = segments[slot(count - 1)].lastArrival
+    let end = tails[slot(count - 1)].lastArrival
     let begin = max(end - window.nanoseconds, since)
     var byteCount: Int64 = 0
     var index = count - 1
     while index > 0 {
-      byteCount += segments[slot(index)].byteCount
+      byteCount += tails[slot(index)].byteCount
       index -= 1
-      if segments[slot(index)].lastArrival <= begin { break }
+      if tails[slot(index)].lastArrival <= begin { break }
     }
-    let span = end - segments[slot(index)].lastArrival
+    let span = end - tails[slot(index)].lastArrival
     guard span >= Self.segmentLength.nanoseconds else { return nil }
     return Self.rate(byteCount, span)
   }

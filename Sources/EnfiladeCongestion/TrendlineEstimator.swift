@@ -23,8 +23,9 @@ package struct TrendlineEstimator: Sendable {
   /// Delays further above the threshold than this are not usual, and do not move it.
   package static let adaptationMargin = 15.0
 
-  private var times: InlineArray<20, Double> = InlineArray(repeating: 0)
-  private var delays: InlineArray<20, Double> = InlineArray(repeating: 0)
+  /// ``windowCount`` in fours.
+  private var times: InlineArray<5, SIMD4<Double>> = InlineArray(repeating: .zero)
+  private var delays: InlineArray<5, SIMD4<Double>> = InlineArray(repeating: .zero)
   private var next = 0
   private var filled = 0
   private var firstArrival: Int64?
@@ -52,8 +53,8 @@ package struct TrendlineEstimator: Sendable {
     firstArrival = first
     accumulated += Double(delta.arrival.nanoseconds) * 1e-6 - sendMilliseconds
     smoothed = Self.smoothing * smoothed + (1 - Self.smoothing) * accumulated
-    times[next] = Double(arrivalNanoseconds - first) * 1e-6
-    delays[next] = smoothed
+    times[next >> 2][next & 3] = Double(arrivalNanoseconds - first) * 1e-6
+    delays[next >> 2][next & 3] = smoothed
     next = next + 1 == Self.windowCount ? 0 : next + 1
     filled = min(filled + 1, Self.windowCount)
     let trend = filled == Self.windowCount ? slope() ?? previousTrend : previousTrend
@@ -61,25 +62,28 @@ package struct TrendlineEstimator: Sendable {
   }
 
   /// Least squares over the window; `nil` when all arrived at once.
-  private func slope() -> Double? {
+  private mutating func slope() -> Double? {
     // Spans: indexing an inline array that is a part of `self` copies all of it each time.
     let times = times.span
     let delays = delays.span
-    var timeSum = 0.0
-    var delaySum = 0.0
-    for index in 0..<Self.windowCount {
-      timeSum += times[index]
-      delaySum += delays[index]
+    // Four sums at a time: one addition need not wait for the one before.
+    var timeSums = SIMD4<Double>.zero
+    var delaySums = SIMD4<Double>.zero
+    for index in times.indices {
+      timeSums += times[index]
+      delaySums += delays[index]
     }
-    let timeMean = timeSum / Double(Self.windowCount)
-    let delayMean = delaySum / Double(Self.windowCount)
-    var numerator = 0.0
-    var denominator = 0.0
-    for index in 0..<Self.windowCount {
+    let timeMean = timeSums.sum() / Double(Self.windowCount)
+    let delayMean = delaySums.sum() / Double(Self.windowCount)
+    var numerators = SIMD4<Double>.zero
+    var denominators = SIMD4<Double>.zero
+    for index in times.indices {
       let time = times[index] - timeMean
-      numerator += time * (delays[index] - delayMean)
-      denominator += time * time
+      numerators += time * (delays[index] - delayMean)
+      denominators += time * time
     }
+    let numerator = numerators.sum()
+    let denominator = denominators.sum()
     return denominator == 0 ? nil : numerator / denominator
   }
 

@@ -153,6 +153,7 @@ final class MediaSender {
       // Repair is paid from the same target.
       commands.append((now + model.reactionMilliseconds / 1000, max(0, rate - model.audioKilobits * 1000 - repairRate)))
     }
+    pacer.setRestrained(controller.isOverfull, at: Self.instant(now))
     while let probe = controller.pollProbe() { pacer.begin(probe, at: Self.instant(now)) }
   }
 

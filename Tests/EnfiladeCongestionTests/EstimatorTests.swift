@@ -14,7 +14,8 @@ struct EstimatorTests {
   static func throughput(_ count: Int, arrival: (Int) -> Double) -> Double? {
     var estimator = ThroughputEstimator()
     for index in 0..<count {
-      estimator.handleArrival(sent: at(Double(index) * 10), arrivalNanoseconds: Int64(arrival(index) * 1e6), byteCount: 1000)
+      estimator.handleArrival(
+        ArrivalRun(sent: at(Double(index) * 10), arrivalNanoseconds: Int64(arrival(index) * 1e6), byteCount: 1000))
     }
     return estimator.rate()
   }
@@ -36,11 +37,13 @@ struct EstimatorTests {
   func recent() {
     var estimator = ThroughputEstimator()
     for index in 0..<100 {
-      estimator.handleArrival(sent: Self.at(Double(index) * 10), arrivalNanoseconds: Int64(index) * 10_000_000, byteCount: 1000)
+      estimator.handleArrival(
+        ArrivalRun(sent: Self.at(Double(index) * 10), arrivalNanoseconds: Int64(index) * 10_000_000, byteCount: 1000))
     }
     for index in 0..<10 {
       estimator.handleArrival(
-        sent: Self.at(1000 + Double(index) * 10), arrivalNanoseconds: 1_000_000_000 + Int64(index) * 40_000_000, byteCount: 1000)
+        ArrivalRun(sent: Self.at(1000 + Double(index) * 10), arrivalNanoseconds: 1_000_000_000 + Int64(index) * 40_000_000, byteCount: 1000)
+      )
     }
     #expect(abs(estimator.recentRate(over: .milliseconds(200))! - 200_000) < 10_000)
     #expect(estimator.rate()! > 400_000)
@@ -54,7 +57,7 @@ struct EstimatorTests {
     for index in 0..<200 {
       let sent = Self.at(Double(index) * 50)
       let delay: Int64 = index < 100 ? 30_000_000 : 90_000_000
-      queue.handleArrival(sent: sent, arrivalNanoseconds: sent.nanoseconds + delay - 5_000_000_000)
+      queue.handleArrival(ArrivalRun(sent: sent, arrivalNanoseconds: sent.nanoseconds + delay - 5_000_000_000))
       queue.endReport(at: sent)
     }
     #expect(queue.standing == .milliseconds(60))
@@ -62,7 +65,7 @@ struct EstimatorTests {
     // A longer path is believed after a while.
     for index in 200..<700 {
       let sent = Self.at(Double(index) * 50)
-      queue.handleArrival(sent: sent, arrivalNanoseconds: sent.nanoseconds + 90_000_000 - 5_000_000_000)
+      queue.handleArrival(ArrivalRun(sent: sent, arrivalNanoseconds: sent.nanoseconds + 90_000_000 - 5_000_000_000))
       queue.endReport(at: sent)
     }
     #expect(queue.standing == .zero)
@@ -71,9 +74,9 @@ struct EstimatorTests {
   @Test("What is under way adds to the queue to come, and time takes from it")
   func predicted() {
     var queue = QueueEstimator()
-    queue.handleArrival(sent: .zero, arrivalNanoseconds: 50_000_000)
+    queue.handleArrival(ArrivalRun(sent: .zero, arrivalNanoseconds: 50_000_000))
     queue.endReport(at: Self.at(100))
-    queue.handleArrival(sent: Self.at(1000), arrivalNanoseconds: 1_150_000_000)
+    queue.handleArrival(ArrivalRun(sent: Self.at(1000), arrivalNanoseconds: 1_150_000_000))
     queue.endReport(at: Self.at(1200))
     #expect(queue.newestDelay == .milliseconds(100))
     // 200 ms after that packet left: 25 kB more at 1 Mbit/s are 200 ms, less the 200 that passed.
@@ -91,7 +94,7 @@ struct EstimatorTests {
       for packet in 0..<4 {
         let sent = Double(frame) * 33 + Double(packet) * sendGap
         let arrival = Double(frame) * 33 + 50 + max(Double(packet) * 8e6 / rate, Double(packet) * sendGap)
-        bursts.handleArrival(PacketResult(number: number, sent: at(sent), arrivalNanoseconds: Int64(arrival * 1e6), byteCount: 1000))
+        bursts.handleArrival(ArrivalRun(number: number, sent: at(sent), arrivalNanoseconds: Int64(arrival * 1e6), byteCount: 1000))
         number += 1
       }
     }

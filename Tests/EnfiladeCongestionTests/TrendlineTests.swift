@@ -49,7 +49,7 @@ struct InterArrivalTests {
     return packets.compactMap { send, arrival in
       let now = Instant(nanoseconds: Int64(arrival * 1e6))
       return arrivals.handleArrival(
-        sent: Instant(nanoseconds: Int64(send * 1e6)), arrivalNanoseconds: Int64(arrival * 1e6), reportedAt: now)
+        ArrivalRun(sent: Instant(nanoseconds: Int64(send * 1e6)), arrivalNanoseconds: Int64(arrival * 1e6)), reportedAt: now)
     }
   }
 
