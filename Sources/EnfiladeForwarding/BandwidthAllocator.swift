@@ -43,6 +43,8 @@ package struct BandwidthAllocator: ~Copyable {
     package var demand: Bitrate?
     /// When a dwell ends and this should be asked again; `nil` when none is on.
     package var revisit: Instant?
+
+    package init() {}
   }
 
   /// Shares out `budget` among `wishes`, into ``allocations``. Beyond ``Limits/allocationSubscriptionCount`` wishes get nothing.
@@ -158,6 +160,8 @@ package struct BandwidthAllocator: ~Copyable {
         let next = Int(options[index]) + 1
         let step = wish.options[next].bitrate.bitsPerSecond - wish.options[Int(options[index])].bitrate.bitsPerSecond
         demand(total + step, &summary)
+      } else if options[index] < 0, wish.options.count > 0 {
+        demand(total + wish.options[0].bitrate.bitsPerSecond, &summary)
       }
       append(wish, Int(options[index]), reason(wish, index, total, budget))
       summary.allocated = summary.allocated + allocations[index].bitrate

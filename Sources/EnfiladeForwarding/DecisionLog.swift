@@ -44,6 +44,11 @@ package struct DecisionLog: Sendable {
     return entries[Int((totalCount - UInt64(count) + UInt64(index)) % UInt64(Self.capacity))]
   }
 
+  /// The newest `count`, the oldest of them first.
+  package func last(_ count: Int) -> [Entry] {
+    (max(0, self.count - count)..<self.count).map { self[$0] }
+  }
+
   package var last: Entry? { count > 0 ? self[count - 1] : nil }
 
   mutating func append(_ entry: Entry) {

@@ -14,6 +14,8 @@ struct EncodingDetails {
   private var sizes = InlineArray<4, VideoResolution>(repeating: VideoResolution(width: 0, height: 0))
   private var newestFrame = Int64.min
   private var newestTimestamp: RTPTimestamp?
+  /// Of the newest key picture: descriptors tell it at its beginning only.
+  private var keyTimestamp: RTPTimestamp?
   private(set) var lastPacketAt: Instant?
   private(set) var keyframeSpan: KeyframeSpan?
 
@@ -50,8 +52,12 @@ struct EncodingDetails {
       keyframeSpan = KeyframeSpan(start: sequence, startedAt: now, timestamp: timestamp)
     }
     keyframeSpan?.handle(frame, sequence: sequence, timestamp: timestamp, byteCount: payload.byteCount, at: now)
-    let hasNewRates = meter.handle(frame, byteCount: payload.byteCount, isFirstOfFrame: isFirst, at: now)
-    if frame.flags.contains(.startsKeyPicture) { readSize(payload, frame) }
+    if frame.flags.contains(.startsKeyPicture) {
+      keyTimestamp = timestamp
+      readSize(payload, frame)
+    }
+    let isKeyPicture = frame.flags.contains(.isKeyPicture) || timestamp == keyTimestamp
+    let hasNewRates = meter.handle(frame, byteCount: payload.byteCount, isKeyPicture: isKeyPicture, isFirstOfFrame: isFirst, at: now)
     if known.epoch != reader.epoch { meter.forgetMemberships() }
     let isChanged =
       known.epoch != reader.epoch || known.active != reader.activeDecodeTargets || known.spatial != reader.topSpatialID

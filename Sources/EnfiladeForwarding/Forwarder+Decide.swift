@@ -74,7 +74,7 @@ extension Forwarder {
     current.needsAlignment = false
     if current.needsAnnouncement { current.announcingFrame = frame.number }
     current.needsAnnouncement = false
-    if current.needsStructure, !frame.flags.contains(.carriesStructure) { current.structureFrame = frame.number }
+    if current.needsStructure, !frame.flags.contains(.carriesStructure) { current.noteStructure(with: frame.number) }
     current.needsStructure = false
     current.ledger.note(frame.number, isForwarded: true, closesGap: false)
     rewriter.noteForwarded(frame, closedCount: 0)
@@ -153,8 +153,11 @@ extension Forwarder {
     sent.frameNumber = UInt16(truncatingIfNeeded: frame.number &+ stretch.frameOffset)
     sent.flags.insert(.rewritesDependency)
     guard frame.flags.contains(.startsFrame), encoding.layers.epoch == point.epoch else { return }
-    let bringsStructure = frame.number == passage.structureFrame
-    let isAnnouncing = frame.number == passage.announcingFrame
+    let bringsStructure = passage.bringsStructure(frame.number)
+    // A frame that was overtaken may be the first that the receiver decodes of what was chosen by then.
+    let isOvertaken = frame.number < passage.ledger.newest
+    let isFirst = frame.number == passage.announcingFrame
+    let isAnnouncing = isOvertaken || isFirst
     // A late frame that only a later choice wants is told of with that choice.
     let isMember = frame.indication(point.decodeTarget) != FrameInfo.notPresent
     guard bringsStructure || isAnnouncing || !isMember || frame.flags.contains(.carriesStructure) else { return }

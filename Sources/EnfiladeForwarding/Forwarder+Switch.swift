@@ -22,7 +22,11 @@ extension Forwarder {
       needsKeyPicture = false
       return
     }
-    guard wanted.encoding == encoding.index, frame.epoch == point.epoch, encoding.layers.epoch == point.epoch else { return }
+    guard frame.epoch == point.epoch, encoding.layers.epoch == point.epoch else { return }
+    guard wanted.encoding == encoding.index else {
+      if isNarrowing { thin(at: packet, of: encoding, now: now) }
+      return
+    }
     if wanted.layer.spatialID == point.spatialID, wanted.layer.decodeTarget == point.decodeTarget {
       // The highest temporal layer stands for all above it too; which that is changes as layers are discovered.
       current.points.rename(to: OperatingPoint(wanted.layer, epoch: point.epoch))
@@ -40,15 +44,21 @@ extension Forwarder {
     guard isNewPicture else { return }
     if wanted.layer.spatialID < point.spatialID {
       if isWhole(step, at: frame, encoding) { return change(to: step, at: frame, now: now) }
-      // The smaller picture takes a key picture; until then fewer frames save most of it.
-      if let lowest = encoding.layers.layer(spatialID: point.spatialID, temporalID: 0), lowest.spatialID == point.spatialID,
-        lowest.temporalID < point.temporalID
-      {
-        let lower = OperatingPoint(lowest, epoch: point.epoch)
-        if isWhole(lower, at: frame, encoding) { change(to: lower, at: frame, now: now) }
-      }
+      thin(at: packet, of: encoding, now: now)
     }
     needsKeyPicture = true
+  }
+
+  /// A smaller picture takes a key picture; until that comes, fewer frames of the larger one save most of what the path does not carry. Where
+  /// only the place has become smaller, a few frames a second for a moment would be a freeze for nothing.
+  private mutating func thin(at packet: borrowing ForwardPacket, of encoding: borrowing Encoding, now: Instant) {
+    let point = current.points.current
+    guard reason == .budget, packet.timestamp != newestInputTimestamp,
+      let lowest = encoding.layers.layer(spatialID: point.spatialID, temporalID: 0),
+      lowest.spatialID == point.spatialID, lowest.temporalID < point.temporalID
+    else { return }
+    let lower = OperatingPoint(lowest, epoch: point.epoch)
+    if isWhole(lower, at: packet.frame, encoding) { change(to: lower, at: packet.frame, now: now) }
   }
 
   /// More frames from here on: the target calls this frame a switch, and what it refers to went out.
@@ -171,6 +181,12 @@ extension Forwarder {
 
   /// The next packet that is offered begins a replay, and came when `arrived` says; `nil` once it has been offered.
   package mutating func setReplayedArrival(_ arrived: Instant?) { replayedArrival = arrived }
+
+  /// A packet was sent out of the history that came when `arrived` says. What comes after it in time is measured from there: it was sent later
+  /// than it came, and a stream that gives way to another in the midst of a replay would lose as much time as it is behind.
+  package mutating func noteReplayed(arrived: Instant, at now: Instant) {
+    if rewriter.newestAt == now { rewriter.newestAt = arrived }
+  }
 
   /// What was wished for has not come: the wish may be made again at once.
   package mutating func renewWish() { wish = nil }

@@ -34,6 +34,8 @@ package struct Forwarder: Sendable {
   var isBroken = false
   /// The chosen layer cannot be reached without a key picture.
   var needsKeyPicture = false
+  /// Another encoding is chosen, with a smaller picture than the one that is sent.
+  var isNarrowing = false
   var wish: (encoding: UInt8, at: Instant)?
   /// While the first packet of a replay is offered: when it came.
   var replayedArrival: Instant?
@@ -66,10 +68,23 @@ package struct Forwarder: Sendable {
   // MARK: Verbs
 
   /// The subscriber wants, or may have, something else. ``choose(from:at:)`` makes it so.
-  package mutating func setTarget(_ target: LayerTarget) { selector.target = target }
+  package mutating func setTarget(_ target: LayerTarget) {
+    let allotment = selector.target.allotment
+    selector.target = target
+    // What is given stays given until the allocator has thought again.
+    selector.target.allotment = allotment
+  }
 
   /// Whether the subscriber takes the publication's format at all.
   package mutating func setCodecAccepted(_ isAccepted: Bool) { selector.isCodecAccepted = isAccepted }
+
+  /// What an allocator may choose from for this subscriber; see ``LayerSelector/makeOptions(from:into:)``.
+  package func makeOptions(from catalog: borrowing LayerCatalog, into options: inout LayerOptions) {
+    selector.makeOptions(from: catalog, into: &options)
+  }
+
+  /// An allocator has given something else. ``choose(from:at:)`` makes it so.
+  package mutating func setAllotment(_ allotment: LayerAllotment) { selector.target.allotment = allotment }
 
   /// Chooses anew, among what there is now.
   package mutating func choose(from catalog: borrowing LayerCatalog, at now: Instant) {
@@ -94,15 +109,28 @@ package struct Forwarder: Sendable {
     }
     wanted = choice.candidate
     reason = choice.reason
+    isNarrowing = leadsToSmallerPicture(in: catalog)
+  }
+
+  /// Whether what is chosen is another encoding, and smaller than what is sent.
+  private func leadsToSmallerPicture(in catalog: borrowing LayerCatalog) -> Bool {
+    guard let wanted, serial != 0, wanted.serial != serial else { return false }
+    let spatialID = current.points.current.spatialID
+    for place in 0..<catalog.count where catalog[place].serial == serial && catalog[place].layer.spatialID == spatialID {
+      return wanted.pixelCount < catalog[place].pixelCount
+    }
+    return false
   }
 
   /// The stream is bound to another publication: nothing is known of it, and its first picture is a key picture.
-  package mutating func rebind(at now: Instant) {
+  ///
+  /// - Parameter keepsTimeline: whether the other publication stands on the same line of time as the one before.
+  package mutating func rebind(at now: Instant, keepsTimeline: Bool = false) {
     stop(.waitingForKeyframe, at: now)
     wanted = nil
     reason = .senderStopped
     wish = nil
-    timelineBase = nil
+    if !keepsTimeline { timelineBase = nil }
     acceptableEncodings = .max
     missedEncodings = 0
     selector = LayerSelector(target: selector.target)

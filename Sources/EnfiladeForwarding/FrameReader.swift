@@ -58,7 +58,13 @@ package struct FrameReader: Sendable {
     timestamp: RTPTimestamp
   ) -> Result<FrameInfo, Failure> {
     switch codec {
-    case .vp8: return readVP8(payload, sequence: sequence)
+    case .vp8:
+      // Senders that describe dependencies beside the payload leave everything but the beginnings out of it.
+      guard let descriptor = VP8Descriptor(payload), descriptor.pictureID == nil else { return readVP8(payload, sequence: sequence) }
+      if let data = extensions.data(of: .dependencyDescriptor, in: bytes) {
+        return readDependencyDescriptor(data, codec: codec, payload: payload, sequence: sequence)
+      }
+      return usesStructure ? .failure(.dependencyMissing) : readVP8(payload, sequence: sequence)
     case .vp9, .h264, .av1:
       if let data = extensions.data(of: .dependencyDescriptor, in: bytes) {
         return readDependencyDescriptor(data, codec: codec, payload: payload, sequence: sequence)

@@ -21,6 +21,14 @@ package struct KeyframeSpan: Hashable, Sendable {
     self.timestamp = timestamp
   }
 
+  /// About when a packet of the encoding came, by its timestamp.
+  package func arrival(of timestamp: RTPTimestamp, clockRate: Int, before now: Instant) -> Instant {
+    let ticks = Int64(timestamp.distance(from: self.timestamp))
+    let arrived = startedAt + TimeDelta(nanoseconds: ticks * 1_000_000_000 / Int64(max(1, clockRate)))
+    // A clock that was set tells nothing; what is replayed is a few seconds old at most.
+    return arrived <= now && now - arrived <= Limits.replayAge * 4 ? arrived : now
+  }
+
   /// A packet of the encoding came: the span begins anew, reaches further back, or grows.
   mutating func handle(_ frame: FrameInfo, sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp, byteCount: Int, at now: Instant) {
     if frame.flags.contains(.startsKeyPicture) {

@@ -3,7 +3,7 @@
 package import EnfiladeWire
 
 /// What there is to choose from.
-package struct LayerCatalog: Sendable {
+package struct LayerCatalog: ~Copyable, Sendable {
   package struct Candidate: Hashable, Sendable, BitwiseCopyable {
     /// ``Encoding/index``.
     package var encoding: UInt8 = 0
@@ -30,9 +30,10 @@ package struct LayerCatalog: Sendable {
     package init() {}
   }
 
-  private var candidates = InlineArray<48, Candidate>(repeating: Candidate())
+  // On the heap: whatever reads an inline array through a value that holds it copies all of it.
+  private var candidates = UniqueArray(repeating: Candidate(), count: capacity)
   package private(set) var count = 0
-  private var sleepers = InlineArray<4, Dormant>(repeating: Dormant())
+  private var sleepers = UniqueArray(repeating: Dormant(), count: Limits.encodingCount)
   package private(set) var dormantCount = 0
 
   package init() {}
@@ -104,7 +105,7 @@ package struct LayerCatalog: Sendable {
     guard count < Self.capacity else { return }
     var place = count
     while place > 0, Self.isBetter(candidates[place - 1], than: candidate) {
-      candidates[place] = candidates[place - 1]
+      candidates.swapAt(place - 1, place)
       place -= 1
     }
     candidates[place] = candidate

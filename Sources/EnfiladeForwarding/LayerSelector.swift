@@ -68,6 +68,7 @@ package struct LayerSelector: Sendable {
   package mutating func choose(from catalog: borrowing LayerCatalog, at now: Instant) -> Choice {
     if target.isPaused { return none(.paused) }
     if !isCodecAccepted { return none(.codec) }
+    if target.allotment == .nothing { return none(.budget) }
     guard catalog.count > 0 else {
       var choice = none(.senderStopped)
       choice.missedEncodings = missed(in: catalog, chosen: nil)
@@ -75,14 +76,14 @@ package struct LayerSelector: Sendable {
     }
 
     let wished = best(in: catalog, budget: .bitsPerSecond(.max))
-    var affordable = best(in: catalog, budget: target.budget)
+    var affordable = target.allotment == .open ? best(in: catalog, budget: target.budget) : min(allotted(in: catalog), wished)
     let acceptable = acceptableEncodings(in: catalog, upTo: affordable)
     var reason: LayerReason = wished < catalog.count - 1 ? .constraint : .best
     if affordable < wished { reason = .budget }
 
     // Where what is sent now stands today: its rank among the candidates may have moved.
     let current = rank(of: chosen, in: catalog)
-    if let current, affordable > current, !isImmediate {
+    if let current, affordable > current, !isImmediate, target.allotment == .open {
       let cost = catalog[affordable].layer.bitrate.bitsPerSecond
       let isRoomy = cost <= target.budget.bitsPerSecond / 100 * (100 - Limits.layerUpgradeHeadroomPercent)
       let isLimited = target.budget.bitsPerSecond != .max
@@ -107,12 +108,144 @@ package struct LayerSelector: Sendable {
     return choice
   }
 
+  // MARK: An allocator's share
+
+  /// What an allocator may choose from: what is within the wish and the budget, the least first, what could be asked for among it. Beyond
+  /// ``LayerOptions/capacity`` frame rates in between are left out.
+  package func makeOptions(from catalog: borrowing LayerCatalog, into options: inout LayerOptions) {
+    options.removeAll()
+    guard !target.isPaused, isCodecAccepted else { return }
+    let isCrowded = catalog.count + catalog.dormantCount > LayerOptions.capacity
+    var dormant = nextDormant(in: catalog, above: -1)
+    for index in 0..<catalog.count {
+      let candidate = catalog[index]
+      while let place = dormant, catalog.dormant(place).pixelCount < candidate.pixelCount {
+        append(catalog.dormant(place), to: &options)
+        dormant = nextDormant(in: catalog, above: catalog.dormant(place).pixelCount)
+      }
+      let cost = Self.cost(of: candidate.layer.bitrate, candidate.pixelCount)
+      guard isUseful(candidate, in: catalog), cost <= target.budget || options.count == 0 else { continue }
+      let isTop = isTopOfItsSize(candidate, in: catalog)
+      if isCrowded, !isTop, candidate.layer.temporalID > 0 { continue }
+      let rate = candidate.layer.framesPerSecond
+      var option = LayerOption(
+        spatial: candidate.layer.spatialID, temporal: isTop ? LayerAllotment.topTemporalID : candidate.layer.temporalID, bitrate: cost,
+        width: candidate.layer.width, height: candidate.layer.height,
+        framesPerSecond: rate > 0 && rate < 255 ? UInt8(rate.rounded()) : 30, encoding: candidate.encoding)
+      option.pixelCount = Int32(clamping: candidate.pixelCount)
+      options.append(option)
+    }
+    while let place = dormant {
+      append(catalog.dormant(place), to: &options)
+      dormant = nextDormant(in: catalog, above: catalog.dormant(place).pixelCount)
+    }
+  }
+
+  private func append(_ dormant: LayerCatalog.Dormant, to options: inout LayerOptions) {
+    // Of its cheapest layer: all of it takes half as much again.
+    let cost = Self.cost(of: .bitsPerSecond(dormant.bitrate.bitsPerSecond * 3 / 2), dormant.pixelCount)
+    guard dormant.pixelCount <= target.maximumPixelCount || options.count == 0, cost <= target.budget || options.count == 0 else { return }
+    var option = LayerOption(
+      spatial: 0, temporal: LayerAllotment.topTemporalID, bitrate: cost, width: 0, height: 0, framesPerSecond: 30,
+      encoding: dormant.encoding)
+    option.pixelCount = Int32(clamping: dormant.pixelCount)
+    options.append(option)
+  }
+
+  /// The smallest of those that are not sent and larger than this; what was never seen has no price, and may not even exist.
+  private func nextDormant(in catalog: borrowing LayerCatalog, above pixelCount: Int) -> Int? {
+    var found: Int?
+    for index in 0..<catalog.dormantCount {
+      let dormant = catalog.dormant(index)
+      guard dormant.pixelCount > pixelCount, dormant.bitrate > .zero else { continue }
+      if let known = found, catalog.dormant(known).pixelCount <= dormant.pixelCount { continue }
+      found = index
+    }
+    return found
+  }
+
+  /// What it costs, or a guess as long as nobody knows: so many bits a second for each pixel as pictures of people take.
+  private static func cost(of bitrate: Bitrate, _ pixelCount: Int) -> Bitrate {
+    bitrate > .zero ? bitrate : .bitsPerSecond(Int64(pixelCount) * 5 / 2)
+  }
+
+  /// Within the wish, and no slide show of a picture that can be had with more frames.
+  private func isUseful(_ candidate: LayerCatalog.Candidate, in catalog: borrowing LayerCatalog) -> Bool {
+    guard isWished(candidate, smallest: catalog[0].pixelCount) else { return false }
+    let rate = candidate.layer.framesPerSecond
+    guard rate > 0, rate < target.minimumFrameRate else { return true }
+    return !hasFasterSibling(of: candidate, in: catalog)
+  }
+
+  private func isTopOfItsSize(_ candidate: LayerCatalog.Candidate, in catalog: borrowing LayerCatalog) -> Bool {
+    for index in 0..<catalog.count {
+      let other = catalog[index]
+      if other.encoding == candidate.encoding, other.layer.spatialID == candidate.layer.spatialID,
+        other.layer.temporalID > candidate.layer.temporalID
+      {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// The rank of what was allotted. Where that is not sent: of the best that is smaller, because it is paid for, too; or what was sent before.
+  private func allotted(in catalog: borrowing LayerCatalog) -> Int {
+    guard case .layer(let encoding, let spatialID, let temporalID) = target.allotment else { return cheapest(in: catalog) }
+    var index = catalog.count - 1
+    while index >= 0 {
+      let layer = catalog[index].layer
+      let isFast = layer.temporalID == temporalID || temporalID == LayerAllotment.topTemporalID
+      if catalog[index].encoding == encoding, layer.spatialID == spatialID, isFast { return index }
+      index -= 1
+    }
+    for place in 0..<catalog.dormantCount where catalog.dormant(place).encoding == encoding {
+      index = catalog.count - 1
+      while index > 0, catalog[index].pixelCount > catalog.dormant(place).pixelCount { index -= 1 }
+      return index
+    }
+    if let before = rank(of: chosen, in: catalog) { return before }
+    return cheapest(in: catalog)
+  }
+
+  /// What is missed of an allotment: the encoding that was allotted, and those below it that are not sent either. Where the best that was ever
+  /// seen is allotted, also what nobody has seen yet: only when it comes does it have a price.
+  private func missedAllotment(in catalog: borrowing LayerCatalog) -> UInt8 {
+    var limit = -1
+    switch target.allotment {
+    case .open, .nothing: return 0
+    case .least: if catalog.count == 0 { limit = nextDormant(in: catalog, above: -1) ?? -1 }
+    case .layer(let encoding, _, _):
+      for place in 0..<catalog.dormantCount where catalog.dormant(place).encoding == encoding { limit = place }
+    }
+    var limitPixelCount = limit >= 0 ? catalog.dormant(limit).pixelCount : -1
+    let sent = catalog.count > 0 ? catalog[allotted(in: catalog)].pixelCount : 0
+    if case .layer = target.allotment, isBestSeen(max(limitPixelCount, sent), in: catalog) {
+      limitPixelCount = target.maximumPixelCount
+    }
+    var mask: UInt8 = 0
+    for place in 0..<catalog.dormantCount where catalog.dormant(place).pixelCount <= limitPixelCount {
+      mask |= 1 << catalog.dormant(place).encoding
+    }
+    return mask
+  }
+
+  /// Whether nothing larger that is wished was ever seen.
+  private func isBestSeen(_ pixelCount: Int, in catalog: borrowing LayerCatalog) -> Bool {
+    for index in 0..<catalog.count where catalog[index].pixelCount > pixelCount {
+      if isUseful(catalog[index], in: catalog) { return false }
+    }
+    guard let next = nextDormant(in: catalog, above: pixelCount) else { return true }
+    return catalog.dormant(next).pixelCount > target.maximumPixelCount
+  }
+
   // MARK: -
 
   /// The encodings that are asked for though they are not sent: the largest that is wished and was affordable when last seen, or the smallest
   /// where everything is larger than wished; and those below it, because a publisher's own estimate grows from one to the next, and does not
   /// reach the largest from nothing.
   private func missed(in catalog: borrowing LayerCatalog, chosen: LayerCatalog.Candidate?) -> UInt8 {
+    guard target.allotment == .open else { return missedAllotment(in: catalog) }
     var largest = chosen.flatMap { $0.pixelCount <= target.maximumPixelCount ? $0.pixelCount : nil }
     var smallest = chosen?.pixelCount ?? .max
     var fitting: Int?

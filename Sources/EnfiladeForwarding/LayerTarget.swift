@@ -2,6 +2,19 @@
 
 package import EnfiladeWire
 
+/// What an allocator gives a subscription from moment to moment.
+package enum LayerAllotment: Hashable, Sendable, BitwiseCopyable {
+  /// Nothing is shared out: wish and budget decide alone.
+  case open
+  /// Not decided yet: the least there is.
+  case least
+  case nothing
+  /// This layer; ``topTemporalID`` stands for all frames of the spatial layer. When it is not there, what was sent goes on.
+  case layer(encoding: UInt8, spatialID: UInt8, temporalID: UInt8)
+
+  package static var topTemporalID: UInt8 { .max }
+}
+
 /// A subscriber's wishes and means.
 package struct LayerTarget: Hashable, Sendable {
   /// The largest picture that is of use. Compared by area, so that a turned picture counts the same.
@@ -14,6 +27,9 @@ package struct LayerTarget: Hashable, Sendable {
   /// What the stream may take, until an allocator says so from moment to moment.
   package var budget: Bitrate
   package var isPaused: Bool
+  package var allotment = LayerAllotment.open
+  /// What the picture is to the one who looks at it, when a downlink is shared out.
+  package var role = SubscriptionRole.gallery
 
   package init(
     maximumWidth: UInt16 = .max, maximumHeight: UInt16 = .max, maximumFrameRate: Float = .infinity, minimumFrameRate: Float = 7,

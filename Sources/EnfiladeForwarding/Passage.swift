@@ -14,9 +14,11 @@ package struct Passage: Sendable {
   var announcingFrame = Int64.min
   /// The newest key picture's first frame: what is behind it leans on nothing before.
   var keyFrame = Int64.min
-  /// A structure came with a layer left out: it goes with the next frame; and with which frame it went.
+  /// A structure came with a layer left out: it goes with the next frame.
   var needsStructure = false
-  var structureFrame = Int64.min
+  /// With which frames one went lately: the packet that brings it may come late, when the next has gone out.
+  private var structureFrames = InlineArray<4, Int64>(repeating: .min)
+  private var structureCount = 0
 
   init() {}
 
@@ -24,6 +26,16 @@ package struct Passage: Sendable {
     serial = encoding.serial
     self.encoding = encoding.index
     points = OperatingPointHistory(point, from: frame)
+  }
+
+  mutating func noteStructure(with frame: Int64) {
+    structureFrames[structureCount & 3] = frame
+    structureCount &+= 1
+  }
+
+  func bringsStructure(_ frame: Int64) -> Bool {
+    for index in 0..<4 where structureFrames[index] == frame { return true }
+    return false
   }
 
   /// Why a frame is not for a decode target, or `nil` when it is.

@@ -159,6 +159,23 @@ struct BandwidthAllocatorTests {
     #expect(Self.allocate([wish], kilobits: 350).allocations[0].option == 1)
   }
 
+  @Test("Whatever size and rate a publisher claims, there is an answer", arguments: [UInt16(1), 46_341, .max])
+  func claims(side: UInt16) {
+    // As much as a layers allocation can say: 28 bits of kilobits.
+    let options = LayerOptions([
+      LayerOption(spatial: 0, temporal: 0, bitrate: .kilobitsPerSecond(1 << 28), width: side, height: side, framesPerSecond: 255)
+    ])
+    #expect(options[0].pixelCount == Int32(clamping: Int(side) * Int(side)))
+    let wishes = (0..<Int32(Limits.allocationSubscriptionCount)).map {
+      SubscriptionWish(subscription: $0, role: .screenShare, options: options)
+    }
+    var policy = AllocationPolicy()
+    policy.screenShareOversend = .bitsPerSecond(1_000_000_000_000)
+    let (allocations, summary) = Self.allocate(wishes, kilobits: 30_000, policy: policy)
+    #expect(allocations.count == wishes.count)
+    #expect(summary.wanted == .kilobitsPerSecond(Int64(wishes.count) << 28))
+  }
+
   @Test("A publication without options gets nothing, and nobody is worse for it")
   func empty() {
     var wish = Self.wish(1, .speaker)

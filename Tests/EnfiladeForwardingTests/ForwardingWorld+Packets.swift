@@ -30,10 +30,10 @@ extension ForwardingWorld {
     encodings[index].stored[sequence.rawValue - 1000] = nil
     if stored.frame?.flags.contains(.startsKeyPicture) == true { encodings[index].requester.handleKeyframe(at: instant) }
     let rest = stored.frame?.flags.contains(.carriesStructure) == true ? reread(index, around: sequence) : []
-    for subscriber in 0..<subscribers.count {
-      for waiting in rest where waiting.sequence < sequence { offer(waiting, of: index, to: subscriber) }
-      offer(stored, of: index, to: subscriber)
-      for waiting in rest where waiting.sequence > sequence { offer(waiting, of: index, to: subscriber) }
+    for subscriber in 0..<subscribers.count where now >= subscribers[subscriber].joinsAt {
+      for waiting in rest where waiting.sequence < sequence { offerNow(waiting, of: index, to: subscriber) }
+      offerNow(stored, of: index, to: subscriber)
+      for waiting in rest where waiting.sequence > sequence { offerNow(waiting, of: index, to: subscriber) }
     }
   }
 
@@ -75,9 +75,28 @@ extension ForwardingWorld {
     return found
   }
 
+  /// Offers what has just come, unless it is left to the replay that runs.
+  private mutating func offerNow(_ stored: StoredPacket, of index: Int, to subscriber: Int) {
+    if let replay = subscribers[subscriber].replay, replay.serial == encodings[index].state.serial, stored.sequence.rawValue > replay.last {
+      return
+    }
+    offer(stored, of: index, to: subscriber)
+  }
+
   private mutating func offer(_ stored: StoredPacket, of index: Int, to subscriber: Int) {
-    guard let frame = stored.frame else { return }
     let before = subscribers[subscriber].forwarder.serial
+    offerAlone(stored, of: index, to: subscriber)
+    guard subscribers[subscriber].forwarder.serial != before, subscribers[subscriber].forwarder.serial != 0 else { return }
+    // The beginning was overtaken, perhaps: what came before it is offered now.
+    var next = stored.sequence.rawValue + 1
+    while next <= encodings[index].newest {
+      if let later = encodings[index].stored[next] { offer(later, of: index, to: subscriber) }
+      next += 1
+    }
+  }
+
+  private mutating func offerAlone(_ stored: StoredPacket, of index: Int, to subscriber: Int) {
+    guard let frame = stored.frame else { return }
     let packet = ForwardPacket(
       frame: frame, sequence: stored.sequence, timestamp: stored.view.timestamp, marker: stored.view.marker,
       isEmpty: stored.view.payloadByteCount == 0 || stored.isLeftOut)
@@ -95,13 +114,68 @@ extension ForwardingWorld {
     case .drop(let reason):
       subscribers[subscriber].dropCounts[reason, default: 0] += 1
     }
-    guard subscribers[subscriber].forwarder.serial != before, subscribers[subscriber].forwarder.serial != 0 else { return }
-    // The beginning was overtaken, perhaps: what came before it is offered now.
-    var next = stored.sequence.rawValue + 1
-    while next <= encodings[index].newest {
-      if let later = encodings[index].stored[next] { offer(later, of: index, to: subscriber) }
-      next += 1
+  }
+
+  // MARK: Out of the history
+
+  /// Begins to serve a subscriber that waits for a key picture from what is stored, where the engine would.
+  mutating func startReplay(of index: Int, for subscriber: Int) -> Bool {
+    guard let span = encodings[index].state.keyframeSpan, encodings[index].stored[span.start.rawValue] != nil,
+      instant - span.startedAt <= Limits.replayAge, Self.canReplay(span, encodings, index, subscribers, subscriber, at: instant)
+    else { return false }
+    subscribers[subscriber].replay = WorldReplay(
+      encoding: index, serial: encodings[index].state.serial, span: span, last: span.start.rawValue - 1)
+    subscribers[subscriber].replayCount += 1
+    return true
+  }
+
+  private static func canReplay(
+    _ span: KeyframeSpan, _ encodings: borrowing UniqueArray<WorldEncoding>, _ index: Int,
+    _ subscribers: borrowing UniqueArray<WorldSubscriber>, _ subscriber: Int, at now: Instant
+  ) -> Bool {
+    subscribers[subscriber].forwarder.canReplay(span, of: encodings[index].state, at: now)
+  }
+
+  /// Goes on with the replays, some packets a millisecond, until the subscriber has all that came or wants something else.
+  mutating func replay() {
+    for subscriber in 0..<subscribers.count {
+      guard let running = subscribers[subscriber].replay else { continue }
+      let index = running.encoding
+      let isWanted = subscribers[subscriber].forwarder.wanted?.serial == running.serial
+      let isSent = subscribers[subscriber].forwarder.serial == running.serial
+      guard encodings[index].state.serial == running.serial, running.isAtStart ? isWanted : isSent else {
+        subscribers[subscriber].replay = nil
+        subscribers[subscriber].forwarder.renewWish()
+        continue
+      }
+      for _ in 0..<1 + Int(random.next() % 3) where subscribers[subscriber].replay != nil { replayOne(for: subscriber) }
     }
+  }
+
+  private mutating func replayOne(for subscriber: Int) {
+    guard var running = subscribers[subscriber].replay else { return }
+    let index = running.encoding
+    let isFirst = running.isAtStart
+    var next = running.last + 1
+    while next <= encodings[index].newest, encodings[index].stored[next] == nil { next += 1 }
+    guard next <= encodings[index].newest, let stored = encodings[index].stored[next] else {
+      subscribers[subscriber].replay = nil
+      return
+    }
+    running.last = next
+    subscribers[subscriber].replay = running
+    // What could not be read comes when its structure does.
+    guard stored.frame != nil else { return }
+    if isFirst { subscribers[subscriber].forwarder.setReplayedArrival(running.span.startedAt) }
+    offerAlone(stored, of: index, to: subscriber)
+    subscribers[subscriber].forwarder.setReplayedArrival(nil)
+    guard subscribers[subscriber].forwarder.serial == running.serial else {
+      subscribers[subscriber].replay = nil
+      return requestKey(index)
+    }
+    let span = encodings[index].state.keyframeSpan ?? running.span
+    subscribers[subscriber].forwarder.noteReplayed(
+      arrived: span.arrival(of: stored.view.timestamp, clockRate: 90_000, before: instant), at: instant)
   }
 
   private static func decide(

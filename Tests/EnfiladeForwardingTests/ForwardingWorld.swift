@@ -23,6 +23,18 @@ struct WorldOptions: Sendable {
   var pauses = true
   var restarts = true
   var firstReportAt = 0
+  /// Whether who waits for a key picture is served out of the history, as joiners are; all but the first subscriber come later then.
+  var replays = false
+}
+
+/// What a subscriber is sent out of an encoding's history.
+struct WorldReplay {
+  var encoding: Int
+  var serial: UInt32
+  var span: KeyframeSpan
+  /// The last packet that was offered.
+  var last: Int64
+  var isAtStart: Bool { last < span.start.rawValue }
 }
 
 /// An outgoing stream with what its link would keep of it.
@@ -33,6 +45,9 @@ struct WorldSubscriber: ~Copyable {
   var byOutput: [Int64: OutgoingCopy] = [:]
   var dropCounts: [ForwardDrop: Int] = [:]
   var keyframeWishes = 0
+  var joinsAt = 0
+  var replay: WorldReplay?
+  var replayCount = 0
   /// Larger pictures entered, each of which may cost a key frame.
   var switchedAt: [(milliseconds: Int, encoding: UInt8, spatialID: UInt8, temporalID: UInt8)] = []
 
@@ -93,7 +108,10 @@ struct ForwardingWorld: ~Copyable {
     for index in 0..<options.encodingCount { encodings.append(Self.makeEncoding(index, serial: UInt32(index + 1), options)) }
     nextSerial = UInt32(options.encodingCount + 1)
     resumeAt = Array(repeating: .max, count: options.subscriberCount)
-    for index in 0..<options.subscriberCount { subscribers.append(WorldSubscriber(seed: options.seed &+ UInt64(index) &* 1000)) }
+    for index in 0..<options.subscriberCount {
+      subscribers.append(WorldSubscriber(seed: options.seed &+ UInt64(index) &* 1000))
+      if options.replays, index > 0 { subscribers[index].joinsAt = 300 + Int(random.next() % 2500) }
+    }
   }
 
   private static func makeEncoding(_ index: Int, serial: UInt32, _ options: WorldOptions) -> WorldEncoding {
@@ -128,6 +146,7 @@ struct ForwardingWorld: ~Copyable {
         encodings[index].keyPending = true
       }
       ask()
+      replay()
       if random.next() % 20 == 0 { checkRepair() }
       now += 1
     }
@@ -195,7 +214,9 @@ struct ForwardingWorld: ~Copyable {
     catalog.removeAll()
     let at = instant
     Self.gather(encodings, into: &catalog, at: at)
-    for index in 0..<subscribers.count { subscribers[index].forwarder.choose(from: catalog, at: at) }
+    for index in 0..<subscribers.count where now >= subscribers[index].joinsAt {
+      subscribers[index].forwarder.choose(from: catalog, at: at)
+    }
   }
 
   private static func gather(_ encodings: borrowing UniqueArray<WorldEncoding>, into catalog: inout LayerCatalog, at now: Instant) {
@@ -216,6 +237,7 @@ struct ForwardingWorld: ~Copyable {
     default: break
     }
     subscribers[index].forwarder.setTarget(target)
+    guard now >= subscribers[index].joinsAt else { return }
     let at = instant
     subscribers[index].forwarder.choose(from: catalog, at: at)
   }
@@ -236,13 +258,16 @@ struct ForwardingWorld: ~Copyable {
 
   /// Wishes for key frames, through one requester for each encoding; 50 ms later the next picture is one.
   mutating func ask() {
-    for index in 0..<subscribers.count {
+    for index in 0..<subscribers.count where now >= subscribers[index].joinsAt {
+      // What is wished for is on its way out of the history.
+      if let replay = subscribers[index].replay, replay.serial == subscribers[index].forwarder.wanted?.serial, replay.isAtStart { continue }
       guard let encoding = subscribers[index].forwarder.pollKeyframeWish(at: instant) else { continue }
       subscribers[index].keyframeWishes += 1
+      if options.replays, startReplay(of: Int(encoding), for: index) { continue }
       if case .send = encodings[Int(encoding)].requester.request(.layerSwitch, at: instant) { requestKey(Int(encoding)) }
     }
     for index in 0..<encodings.count where encodings[index].requester.pollRequest(at: instant) != nil { requestKey(index) }
   }
 
-  private mutating func requestKey(_ index: Int) { encodings[index].keyPending = true }
+  mutating func requestKey(_ index: Int) { encodings[index].keyPending = true }
 }

@@ -6,14 +6,13 @@ extension MediaSource {
     var bytes: [UInt8] = [isFirst ? 0x90 : 0x80, 0xF0, 0x80 | UInt8(pictureID >> 8), UInt8(truncatingIfNeeded: pictureID), tl0]
     let isSync = temporalID > 0 && mode.refersToBaseAlone(at: position)
     bytes.append(UInt8(temporalID) << 6 | (isSync ? 0x20 : 0) | keyIndex)
-    if isKey, isFirst {
-      // RFC 6386 §9.1: the frame tag, the start code and the size.
-      bytes += [0, 0, 0, 0x9D, 0x01, 0x2A]
-      bytes += [UInt8(width & 0xFF), UInt8(width >> 8), UInt8(height & 0xFF), UInt8(height >> 8)]
-    } else {
-      bytes.append(1)
-    }
-    return bytes
+    return bytes + vp8Frame(isKey: isKey, isFirst: isFirst)
+  }
+
+  /// RFC 6386 §9.1: the frame tag, the start code and the size.
+  func vp8Frame(isKey: Bool, isFirst: Bool) -> [UInt8] {
+    guard isKey, isFirst else { return [1] }
+    return [0, 0, 0, 0x9D, 0x01, 0x2A, UInt8(width & 0xFF), UInt8(width >> 8), UInt8(height & 0xFF), UInt8(height >> 8)]
   }
 
   /// A sequence parameter set (ITU-T H.264 §7.3.2.1.1) of Constrained Baseline 3.1. Sizes are multiples of 16, but for a cropped height.

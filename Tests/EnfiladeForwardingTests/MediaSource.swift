@@ -6,6 +6,7 @@ import EnfiladeWire
 /// Which words describe the layers.
 enum Description: Hashable, Sendable, CaseIterable {
   case vp8
+  case vp8Dependency
   case vp9Flexible
   case vp9Group
   case vp9Dependency
@@ -16,14 +17,14 @@ enum Description: Hashable, Sendable, CaseIterable {
 
   var codec: Codec {
     switch self {
-    case .vp8: .vp8
+    case .vp8, .vp8Dependency: .vp8
     case .vp9Flexible, .vp9Group, .vp9Dependency: .vp9
     case .av1Dependency: .av1
     case .h264, .h264Dependency, .h264FrameMarking: .h264
     }
   }
 
-  var usesDependencyDescriptor: Bool { [.vp9Dependency, .av1Dependency, .h264Dependency].contains(self) }
+  var usesDependencyDescriptor: Bool { [.vp8Dependency, .vp9Dependency, .av1Dependency, .h264Dependency].contains(self) }
 }
 
 /// One packet as it leaves the encoder.
@@ -146,6 +147,7 @@ struct MediaSource {
       var elements: [(UInt8, [UInt8])] = []
       switch description {
       case .vp8: payload = vp8(position, temporalID, isKey: isKey, isFirst: isFirst)
+      case .vp8Dependency: payload = [isFirst ? 0x10 : 0x00] + vp8Frame(isKey: isKey, isFirst: isFirst)
       case .vp9Flexible, .vp9Group:
         payload = vp9(position, layer, temporalID, isKey: isKey, distances, isInterLayer, isFirst: isFirst, isLast: isLast)
       case .vp9Dependency:

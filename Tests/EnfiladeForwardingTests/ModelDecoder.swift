@@ -42,7 +42,7 @@ struct ModelDecoder {
     switch description {
     case .vp8: checkVP8(frames)
     case .vp9Flexible, .vp9Group: checkVP9(frames)
-    case .vp9Dependency, .av1Dependency, .h264Dependency: checkDependency(frames)
+    case .vp8Dependency, .vp9Dependency, .av1Dependency, .h264Dependency: checkDependency(frames)
     case .h264, .h264FrameMarking: break
     }
   }

@@ -43,6 +43,7 @@ struct SwitchingTests {
 
   static let cases = [
     Case(description: .vp8, mode: ScalabilityMode(spatial: 1, temporal: 3, between: .full), encodings: 3),
+    Case(description: .vp8Dependency, mode: ScalabilityMode(spatial: 1, temporal: 3, between: .full), encodings: 3),
     Case(description: .h264, mode: ScalabilityMode(spatial: 1, temporal: 1, between: .full), encodings: 3),
     Case(description: .av1Dependency, mode: ScalabilityMode(spatial: 1, temporal: 3, between: .full), encodings: 3),
     Case(description: .vp9Flexible, mode: ScalabilityMode(spatial: 3, temporal: 3, between: .full), encodings: 1),
