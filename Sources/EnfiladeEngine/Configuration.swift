@@ -1,5 +1,6 @@
 // What the control plane tells a shard about itself, its links and their media sections: values, made once for each negotiation.
 
+package import EnfiladeCongestion
 import EnfiladeForwarding
 package import EnfiladeRTP
 package import EnfiladeSTUN
@@ -21,7 +22,11 @@ package struct ShardConfiguration: Sendable {
   package var slotCount: Int
   /// Whether packets that differ by a few bytes are padded to one size, so that more of them leave in one message.
   package var levelsRuns = true
+  /// How downlinks are controlled whose peers report what arrives; `nil` sends to everybody whatever is chosen, at once.
+  package var congestion: CongestionProfile?
   package var redundancy = RedundancyPolicy()
+  /// How much media one link may bring in; zero for any amount.
+  package var inboundLimit = Bitrate.zero
 
   package init(
     shard: UInt8, seed: UInt64, wallClock: WallClock, canonicalName: String = "enfilade", linkCapacity: Int = 4096, slotCount: Int = 32_768
@@ -62,6 +67,8 @@ package struct FeedbackCapabilities: OptionSet, Hashable, Sendable {
   package static let fullIntraRequest = FeedbackCapabilities(rawValue: 1 << 2)
   package static let transportWide = FeedbackCapabilities(rawValue: 1 << 3)
   package static let receiverEstimatedMaximumBitrate = FeedbackCapabilities(rawValue: 1 << 4)
+  /// RFC 8888.
+  package static let congestionControl = FeedbackCapabilities(rawValue: 1 << 5)
 }
 
 /// A media section that brings media in.

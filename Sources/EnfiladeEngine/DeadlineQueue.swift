@@ -2,16 +2,25 @@
 
 package import EnfiladeWire
 
-/// A priority queue of table indices by deadline. Complexity: O(log n) to set or clear, O(1) to look.
+/// A priority queue of table indices by deadline. Each index has two: what only comes nearer until it is looked at, and what its owner moves both ways,
+/// so that something that is put off again and again wakes nobody. Complexity: O(log n) to set, move or clear, O(1) to look.
 package struct DeadlineQueue: ~Copyable {
   struct Entry {
     var deadline: Instant
     var index: Int32
   }
 
+  /// What is known of one index.
+  struct Place {
+    var fixed = Instant.distantFuture
+    var movable = Instant.distantFuture
+    /// In `heap`, or −1.
+    var position: Int32 = -1
+    var deadline: Instant { min(fixed, movable) }
+  }
+
   private var heap = UniqueArray<Entry>()
-  /// Where each index stands in `heap`, or −1.
-  private var positions = UniqueArray<Int32>()
+  private var places = UniqueArray<Place>()
 
   package init() {}
 
@@ -19,31 +28,30 @@ package struct DeadlineQueue: ~Copyable {
   package var next: Instant { heap.isEmpty ? .distantFuture : heap[0].deadline }
 
   /// The deadline that is set for `index`, or ``Instant/distantFuture``.
-  package func deadline(of index: Int) -> Instant {
-    guard index < positions.count, positions[index] >= 0 else { return .distantFuture }
-    return heap[Int(positions[index])].deadline
-  }
+  package func deadline(of index: Int) -> Instant { index < places.count ? places[index].deadline : .distantFuture }
 
-  /// Sets the deadline of `index`; ``Instant/distantFuture`` clears it.
-  package mutating func set(_ deadline: Instant, for index: Int) {
-    while positions.count <= index { positions.append(-1) }
-    let position = Int(positions[index])
-    if deadline == .distantFuture {
-      if position >= 0 { remove(at: position) }
-    } else if position >= 0 {
-      let old = heap[position].deadline
-      heap[position].deadline = deadline
-      if deadline < old { siftUp(position) } else { siftDown(position) }
-    } else {
-      heap.append(Entry(deadline: deadline, index: Int32(index)))
-      positions[index] = Int32(heap.count - 1)
-      siftUp(heap.count - 1)
-    }
+  /// Sets both deadlines of `index`; ``Instant/distantFuture`` clears one.
+  package mutating func set(_ deadline: Instant, movable: Instant = .distantFuture, for index: Int) {
+    reserve(index)
+    places[index].fixed = deadline
+    places[index].movable = movable
+    update(index)
   }
 
   /// Sets the deadline of `index` if it is earlier than the one that is set.
   package mutating func advance(_ deadline: Instant, for index: Int) {
-    if deadline < self.deadline(of: index) { set(deadline, for: index) }
+    guard deadline < .distantFuture else { return }
+    reserve(index)
+    guard deadline < places[index].fixed else { return }
+    places[index].fixed = deadline
+    update(index)
+  }
+
+  /// Sets the movable deadline of `index`, earlier or later.
+  package mutating func move(_ deadline: Instant, for index: Int) {
+    reserve(index)
+    places[index].movable = deadline
+    update(index)
   }
 
   /// Takes out the first index whose deadline has come, or gives `nil`.
@@ -51,17 +59,38 @@ package struct DeadlineQueue: ~Copyable {
     guard !heap.isEmpty, heap[0].deadline <= now else { return nil }
     let index = Int(heap[0].index)
     remove(at: 0)
+    places[index] = Place()
     return index
   }
 
+  private mutating func reserve(_ index: Int) { while places.count <= index { places.append(Place()) } }
+
+  /// Brings an index to where its deadlines want it.
+  private mutating func update(_ index: Int) {
+    let deadline = places[index].deadline
+    let position = Int(places[index].position)
+    if deadline == .distantFuture {
+      if position >= 0 { remove(at: position) }
+    } else if position >= 0 {
+      let old = heap[position].deadline
+      guard deadline != old else { return }
+      heap[position].deadline = deadline
+      if deadline < old { siftUp(position) } else { siftDown(position) }
+    } else {
+      heap.append(Entry(deadline: deadline, index: Int32(index)))
+      places[index].position = Int32(heap.count - 1)
+      siftUp(heap.count - 1)
+    }
+  }
+
   private mutating func remove(at position: Int) {
-    positions[Int(heap[position].index)] = -1
+    places[Int(heap[position].index)].position = -1
     let last = heap.removeLast()
     guard position < heap.count else { return }
     heap[position] = last
-    positions[Int(last.index)] = Int32(position)
+    places[Int(last.index)].position = Int32(position)
     siftUp(position)
-    siftDown(Int(positions[Int(last.index)]))
+    siftDown(Int(places[Int(last.index)].position))
   }
 
   private mutating func siftUp(_ start: Int) {
@@ -92,7 +121,7 @@ package struct DeadlineQueue: ~Copyable {
 
   private mutating func swap(_ a: Int, _ b: Int) {
     heap.swapAt(a, b)
-    positions[Int(heap[a].index)] = Int32(a)
-    positions[Int(heap[b].index)] = Int32(b)
+    places[Int(heap[a].index)].position = Int32(a)
+    places[Int(heap[b].index)].position = Int32(b)
   }
 }

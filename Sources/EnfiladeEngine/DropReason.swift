@@ -15,12 +15,16 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case dtlsFromUnknownAddress
   case mediaFromUnknownAddress
   case mediaBeforeHandshake
+  /// From an address that the plain link's peer has not been learned to have, and that it may not be learned to have.
+  case sourceNotLatched
   // At the protector.
   case authenticationFailed
   case replayed
   case tooOldForReplayWindow
   case malformedProtection
   case noKey
+  /// The link brings in more than it may.
+  case bitrateLimitExceeded
   // RTP.
   case rtpMalformed
   case unknownSource
@@ -40,9 +44,13 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   case retransmissionMalformed
   case retransmissionUnwanted
   case paddingOnly
+  /// A tone's payload is too short (RFC 4733 §2.3).
+  case telephoneEventMalformed
   // RTCP.
   case rtcpMalformed
   case rtcpUnknownTarget
+  /// Reports of packets faster than any receiver needs.
+  case feedbackTooOften
   // Forwarding.
   case waitingForKeyframe
   /// The subscriber is sent another encoding of the same picture.
@@ -68,6 +76,10 @@ package enum DropReason: UInt8, CaseIterable, Sendable {
   /// The lane to another shard had no room.
   case laneFull
   case egressFull
+  /// More waited for one downlink than there is room for.
+  case pacerFull
+  /// Waited so long for a downlink that it is of no use any more.
+  case pacerExpired
   case controlQueueFull
   case protectFailed
   case noPath

@@ -21,6 +21,11 @@ package struct PublicationKey: Hashable, Sendable {
     rawValue = UInt64(shard) << Self.numberBitCount | number
   }
 
+  /// What is played into a room; its shard is the media worker that plays it.
+  ///
+  /// - Parameter number: unique in the whole engine, below 2³⁹. A worker counts its mixtures in the lower half of the numbers.
+  package init(playback number: UInt64, worker: UInt8) { self.init(number: number | 1 << (Self.numberBitCount - 1), shard: worker) }
+
   /// The shard of its link.
   package var shard: UInt8 { UInt8(truncatingIfNeeded: rawValue >> Self.numberBitCount) }
 }

@@ -40,12 +40,16 @@ package struct InboundStream: ~Copyable {
   package var statistics: ReceptionStatistics
   package var nack: NACKGenerator
   package var history: PacketHistory<HistoryNote>
+  /// How old the history's packets are.
+  var age = HistoryAge()
   package var keyframes = KeyframeRequester()
   /// A request that leaves with the next feedback.
   package var keyframeRequest: KeyframeRequester.Request?
   package var clock: SenderReportClock
   /// How much it speaks, for sound.
   package var speech = SpeechActivity()
+  /// Keys that are pressed, for sound.
+  package var tones = TelephoneEventReceiver()
   package var feedback: FeedbackCapabilities = []
   /// Before this another codec is not taken: what a change costs is paid by every subscriber.
   package var nextCodecChange = Instant.zero
@@ -55,7 +59,8 @@ package struct InboundStream: ~Copyable {
   package var unwrapper = SequenceUnwrapper()
 
   package init(
-    serial: UInt32, publication: Int, encoding: Int, format: MediaFormat, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap
+    serial: UInt32, publication: Int, encoding: Int, format: MediaFormat, link: Int, ssrc: SSRC, kind: MediaKind, extensions: ExtensionMap,
+    historyCapacity: Int? = nil
   ) {
     self.serial = serial
     self.publication = publication
@@ -69,7 +74,7 @@ package struct InboundStream: ~Copyable {
     statistics = ReceptionStatistics(clockRate: clockRate)
     nack = NACKGenerator(kind == .audio ? .audio : .video)
     history = PacketHistory(
-      capacity: kind == .audio ? Limits.audioHistoryPacketCount : Limits.videoHistoryPacketCount,
+      capacity: historyCapacity ?? (kind == .audio ? Limits.audioHistoryPacketCount : Limits.videoHistoryPacketCount),
       placeholder: HistoryNote(start: 0, byteCount: 0, format: .opus, frame: FrameInfo()))
     clock = SenderReportClock(clockRate: clockRate)
   }

@@ -27,12 +27,20 @@ package struct Link: ~Copyable {
   package var isDirty = false
   /// Feedback or a report is due now.
   package var owesRTCP = false
+  /// The pacer has something to let go now.
+  package var owesDepartures = false
+  /// Its peer reports packets by stream (RFC 8888).
+  package var isReportedByStream = false
+  /// Its congestion control, or −1 for none.
+  package var downlink: Int32 = -1
   package var session: ProtectorSession?
   package var profile = SRTPProfile.aeadAES128GCM
   package var packetsIn: UInt64 = 0
   package var bytesIn: UInt64 = 0
   package var packetsOut: UInt64 = 0
   package var bytesOut: UInt64 = 0
+  /// What it may bring in.
+  package var policer: RatePolicer
 
   package let id: LinkID
   /// What stands as sender in feedback of a link that we send nothing else to.
@@ -63,13 +71,22 @@ package struct Link: ~Copyable {
   /// When the next packet of a replay is due.
   package var nextReplay = Instant.distantFuture
 
-  package init(id: LinkID, localSSRC: SSRC, ice: consuming ICELiteAgent, handshake: any Handshake, at now: Instant) {
+  /// Where its peer is, for a link without ICE.
+  package var plain: PlainPath?
+
+  package init(id: LinkID, localSSRC: SSRC, ice: consuming ICELiteAgent, handshake: any Handshake, inboundLimit: Bitrate, at now: Instant) {
+    policer = RatePolicer(limit: inboundLimit, at: now)
     self.id = id
     self.localSSRC = localSSRC
     self.ice = ice
     self.handshake = handshake
     lastHeard = now
   }
+
+  /// Where media goes; `nil` while that is not known.
+  package var selectedAddress: SocketAddress? { plain == nil ? ice.selectedAddress : plain!.remote }
+  /// When its path wants to be called.
+  package var pathDeadline: Instant { plain == nil ? ice.nextDeadline : plain!.nextDeadline }
 
   /// Which of the link's sources `ssrc` is.
   package func source(_ ssrc: SSRC) -> Source? {

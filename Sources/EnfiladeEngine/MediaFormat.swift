@@ -104,6 +104,12 @@ package struct PayloadTypeTable: Sendable {
     return value == Self.none ? nil : PayloadType(value)
   }
 
+  /// Some payload type of a retransmission, for packets that retransmit nothing.
+  package var anyRetransmissionPayloadType: PayloadType? {
+    for format in retransmission.indices where retransmission[format] != Self.none { return PayloadType(retransmission[format]) }
+    return nil
+  }
+
   package func retransmissionPayloadType(for format: MediaFormat) -> PayloadType? {
     let value = retransmission[Int(format.rawValue)]
     return value == Self.none ? nil : PayloadType(value)

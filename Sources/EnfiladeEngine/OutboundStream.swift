@@ -29,6 +29,14 @@ package struct OutboundStream: ~Copyable {
   package var statistics = SenderStatistics()
   /// What is bound to it, or −1.
   package var publication: Int32 = -1
+  /// The lane to the media worker that says what is bound to it, or −1.
+  package var worker: Int32 = -1
+
+  /// What it is given of its link's downlink.
+  package var allocation = StreamAllocation()
+  /// How many of the forwarder's decisions were told, and when the next may be.
+  var toldDecisionCount: UInt64 = 0
+  var nextDecisionsAt = Instant.zero
 
   package let key: SlotKey
   package let retransmissionSSRC: SSRC?
@@ -41,6 +49,8 @@ package struct OutboundStream: ~Copyable {
   }
   /// The next sequence number of the retransmission stream (RFC 4588 §4).
   package var nextRetransmission: ExtendedSequenceNumber
+  /// Which source's pictures lost a packet that waited too long: what waits of them is not sent any more.
+  var brokenGeneration: UInt16?
 
   /// Where what writing asks for begins: behind what deciding asks for.
   static let writtenOffset = MemoryLayout<PayloadTypeTable>.stride + MemoryLayout<Forwarder>.stride

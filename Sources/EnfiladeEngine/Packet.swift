@@ -51,8 +51,10 @@ package struct HistoryNote: BitwiseCopyable {
   package var start: UInt16
   package var byteCount: UInt16
   package var format: MediaFormat
-  /// The frame cannot be read before a structure comes that it refers to: nobody was sent the packet.
+  /// The frame was not read, so that nobody was sent the packet: it could not be, or waits for a structure.
   package var isUnread = false
+  /// The packet waits for a structure that its frame refers to.
+  package var awaitsStructure = false
   /// The slot holds a note for other shards, and may be read by them: it is not written again.
   package var isLendable = false
   package var frame: FrameInfo

@@ -6,6 +6,8 @@ import EnfiladeWire
 struct PacketStore: ~Copyable {
   /// Where the note about a lent packet lies in its slot: behind the largest datagram and the two bytes a retransmission needs.
   static var noteOffset: Int { 1536 }
+  /// Where the moment of a lent packet's arrival lies: behind the note.
+  static var arrivalOffset: Int { noteOffset + (MemoryLayout<Packet>.stride + 7) & ~7 }
 
   var own: PacketSlab
   var ports = UniqueArray<RelayPort>()

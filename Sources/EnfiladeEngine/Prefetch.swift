@@ -1,6 +1,7 @@
 // Hints to the processor about what will be asked for soon. They change nothing but when it is there.
 
 private import CEnfiladeShims
+import EnfiladeCongestion
 import EnfiladeStreams
 import EnfiladeWire
 
@@ -30,5 +31,26 @@ extension SequenceMap {
     unsafe enfilade_prefetch(first)
     unsafe enfilade_prefetch(first + 64)
     unsafe enfilade_prefetch(first + 128)
+  }
+}
+
+extension LinkCongestion {
+  /// Begins to bring in where the next packets will be noted.
+  @inline(__always)
+  func prefetchNext() {
+    let first = unsafe controller.history.nextPlace
+    unsafe enfilade_prefetch(first)
+    unsafe enfilade_prefetch(first + 64)
+    unsafe enfilade_prefetch(first + 128)
+  }
+
+  /// Begins to bring in what the next report will speak of.
+  @inline(__always)
+  func prefetchReported() {
+    let first = unsafe controller.history.oldestPlace
+    unsafe enfilade_prefetch(first)
+    unsafe enfilade_prefetch(first + 64)
+    unsafe enfilade_prefetch(first + 128)
+    unsafe enfilade_prefetch(first + 192)
   }
 }

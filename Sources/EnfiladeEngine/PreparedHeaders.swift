@@ -24,7 +24,9 @@ import EnfiladeWire
   @safe struct Place {
     /// Class, payload type, marker and padding.
     var key: UInt32
-    var headerByteCount: UInt16
+    var headerByteCount: UInt8
+    /// Where the transport-wide number stands, or zero for a header without one.
+    var transportOffset: UInt8
     var payloadByteCount: UInt16
     /// In the packet's slot, which the turn holds.
     var payload: UnsafeRawPointer
@@ -40,7 +42,8 @@ import EnfiladeWire
     unsafe headers.initializeMemory(as: UInt8.self, repeating: 0, count: Self.placeCount * Self.headerByteCount)
     unsafe places = .allocate(capacity: Self.placeCount)
     unsafe places.initialize(
-      repeating: Place(key: Self.noKey, headerByteCount: 0, payloadByteCount: 0, payload: UnsafeRawPointer(headers)), count: Self.placeCount
+      repeating: Place(key: Self.noKey, headerByteCount: 0, transportOffset: 0, payloadByteCount: 0, payload: UnsafeRawPointer(headers)),
+      count: Self.placeCount
     )
   }
 
@@ -89,13 +92,20 @@ import EnfiladeWire
   /// Remembers a header that was just written, if it is short enough.
   @unsafe
   mutating func remember(
-    _ packet: Int, _ key: UInt32, header: UnsafeRawPointer, headerByteCount: Int, payload: UnsafeRawPointer, payloadByteCount: Int
+    _ packet: Int, _ key: UInt32, header: UnsafeRawPointer, headerByteCount: Int, isNumbered: Bool, payload: UnsafeRawPointer,
+    payloadByteCount: Int
   ) {
     guard packet >= 0, packet < Self.placeCount, headerByteCount <= Self.headerByteCount else { return }
     // Sound: checked above.
     unsafe (headers + packet * Self.headerByteCount).copyMemory(from: header, byteCount: headerByteCount)
+    // The number is the first element of a header that names no section: behind the contributors (RFC 3550 §5.1), the extension's header and
+    // its own, which the form makes one byte long or two (RFC 8285 §4.2, §4.3).
+    let fixed = 12 + 4 * Int(unsafe header.load(as: UInt8.self) & 0x0F)
+    let isOneByte = isNumbered ? unsafe header.load(fromByteOffset: fixed, as: UInt8.self) == 0xBE : false
+    let offset = isNumbered ? fixed + (isOneByte ? 5 : 6) : 0
     unsafe places[packet] = Place(
-      key: key, headerByteCount: UInt16(headerByteCount), payloadByteCount: UInt16(payloadByteCount), payload: payload)
+      key: key, headerByteCount: UInt8(headerByteCount), transportOffset: UInt8(offset), payloadByteCount: UInt16(payloadByteCount),
+      payload: payload)
   }
 
   /// Forgets the first `count` packets' headers: their turn is over.

@@ -9,6 +9,8 @@ package struct PublicationState: ~Copyable {
   package struct Outpost {
     package var port: Int32
     package var demandedEncodings: UInt8
+    /// Packets that say they are quieter than this many decibels below full scale are not lent.
+    package var quietestLevel: UInt8 = 127
   }
 
   package struct EndedSource {

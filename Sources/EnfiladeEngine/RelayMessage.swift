@@ -28,6 +28,18 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     case keyframeWanted
     /// These encodings are watched here.
     case demand
+    /// Of this publication only packets that say they are at least so loud need be lent: the reader hears silence without them.
+    case loudnessWanted
+    // From any shard to every other.
+    /// How short of packet memory it is: mirrors keep its packets, too.
+    case scarce
+    // From a shard to a media worker, and back.
+    /// A slot wants its mixture.
+    case listen
+    /// It wants it no longer.
+    case unlisten
+    /// From here on a slot carries this one of the worker's publications.
+    case follow
   }
 
   /// A ``PacketHandle`` or a ``PublicationKey``, as the kind says.
@@ -77,6 +89,21 @@ struct RelayMessage: BitwiseCopyable, Sendable {
     RelayMessage(.demand, subject: publication.rawValue, detail: encodings)
   }
 
+  /// - Parameter level: minus decibels (RFC 6464 §3); 127 wants everything.
+  static func loudnessWanted(_ publication: PublicationKey, level: UInt8) -> RelayMessage {
+    RelayMessage(.loudnessWanted, subject: publication.rawValue, detail: level)
+  }
+
+  static func scarce(_ scarcity: Scarcity) -> RelayMessage { RelayMessage(.scarce, subject: 0, detail: scarcity.rawValue) }
+  static func listen(_ slot: SlotKey) -> RelayMessage { RelayMessage(.listen, subject: slot.rawValue) }
+  static func unlisten(_ slot: SlotKey) -> RelayMessage { RelayMessage(.unlisten, subject: slot.rawValue) }
+
+  /// - Parameter number: of the publication; its shard is the worker's.
+  static func follow(_ slot: SlotKey, number: Int32) -> RelayMessage { RelayMessage(.follow, subject: slot.rawValue, stream: number) }
+
+  var slot: SlotKey { SlotKey(subject) }
+  var level: UInt8 { detail }
+
   /// Whether this word makes an earlier one needless that was not said yet: it is about the same matter, and who hears the later alone
   /// comes to the same.
   func supersedes(_ earlier: RelayMessage) -> Bool {
@@ -95,6 +122,7 @@ struct RelayMessage: BitwiseCopyable, Sendable {
   var publication: PublicationKey { PublicationKey(subject) }
   var encodings: UInt8 { detail }
   var age: TimeDelta { .milliseconds(Int64(ageMilliseconds)) }
+  var scarcity: Scarcity { Scarcity(rawValue: detail) ?? .plenty }
   var isLast: Bool { detail != 0 }
   var reason: KeyframeRequester.Reason { KeyframeRequester.Reason(rawValue: detail) ?? .pictureLoss }
 }

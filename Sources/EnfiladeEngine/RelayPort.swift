@@ -11,6 +11,8 @@ import EnfiladeWire
 struct RelayPort: ~Copyable {
   /// The shard at the other end.
   let peer: UInt8
+  /// At the other end is a media worker.
+  let isWorker: Bool
   /// The peer's slots, to read while they are lent.
   let window: PacketSlab.Window
   private var outbox: SPSCRing<RelayMessage>.Producer
@@ -20,21 +22,26 @@ struct RelayPort: ~Copyable {
   /// Words that found the lane full, in order. A later word about the same matter takes the place of an earlier one, so there are never more
   /// than matters: one for each stream, and a few for each publication.
   private var backlog = Deque<RelayMessage>()
+  /// Slots that go home when there is room on the ring.
+  private var waitingHomeward = Deque<PacketHandle>()
   /// How many holders each of the peer's slots has here: the history, and the turn once for everybody who asks for it again.
   private var holders: UniqueArray<UInt16>
   /// Which of our streams mirrors the peer's stream at that place, or −1.
   private var mirrors = UniqueArray<Int32>()
+  /// How short of memory the peer is, whose packets are kept here.
+  var peerScarcity = Scarcity.plenty
   private var hasStaged = false
   private var hasHomeward = false
   /// Something was published since the peer was last woken.
   private(set) var wantsWaking = false
 
   init(
-    peer: UInt8, window: PacketSlab.Window, outbox: consuming SPSCRing<RelayMessage>.Producer,
+    peer: UInt8, isWorker: Bool = false, window: PacketSlab.Window, outbox: consuming SPSCRing<RelayMessage>.Producer,
     inbox: consuming SPSCRing<RelayMessage>.Consumer, homeward: consuming SPSCRing<PacketHandle>.Producer,
     returned: consuming SPSCRing<PacketHandle>.Consumer
   ) {
     self.peer = peer
+    self.isWorker = isWorker
     self.window = window
     self.outbox = outbox
     self.inbox = inbox
@@ -68,6 +75,10 @@ struct RelayPort: ~Copyable {
       backlog.removeFirst()
       hasStaged = true
     }
+    while let first = waitingHomeward.first, homeward.stage(first) {
+      waitingHomeward.removeFirst()
+      hasHomeward = true
+    }
     if hasHomeward {
       homeward.publish()
       hasHomeward = false
@@ -80,8 +91,8 @@ struct RelayPort: ~Copyable {
 
   /// How many words wait for room on the lane.
   var backlogCount: Int { backlog.count }
-  /// Words wait for room on the lane.
-  var isBehind: Bool { !backlog.isEmpty }
+  /// Something waits for room on the lane.
+  var isBehind: Bool { !backlog.isEmpty || !waitingHomeward.isEmpty }
 
   /// The next message of the peer.
   mutating func next() -> RelayMessage? { inbox.pop() }
@@ -96,10 +107,11 @@ struct RelayPort: ~Copyable {
 
   // MARK: The peer's slots
 
-  /// A slot has come on loan; this side counts its holders from one.
+  /// A slot has come on loan, and is held once more. Home counts each loan, and one is enough for all holders here: another that comes while
+  /// the first lasts goes back at once. That happens when this shard has let a publication go and taken it up again before home heard of it.
   mutating func borrow(_ handle: PacketHandle) {
-    assert(holders[Int(handle.index)] == 0, "a slot was lent twice")
-    holders[Int(handle.index)] = 1
+    if holders[Int(handle.index)] > 0 { sendHome(handle) }
+    holders[Int(handle.index)] += 1
   }
 
   mutating func retain(_ handle: PacketHandle) { holders[Int(handle.index)] += 1 }
@@ -107,10 +119,12 @@ struct RelayPort: ~Copyable {
   /// Gives up one hold; the last one sends the slot home.
   mutating func release(_ handle: PacketHandle) {
     holders[Int(handle.index)] -= 1
-    guard holders[Int(handle.index)] == 0 else { return }
-    // The ring has a place for every slot of the peer.
-    let isTaken = homeward.stage(handle)
-    precondition(isTaken, "more slots go home than there are")
+    if holders[Int(handle.index)] == 0 { sendHome(handle) }
+  }
+
+  private mutating func sendHome(_ handle: PacketHandle) {
+    // The ring has a place for every slot of the peer; only those lent twice can make it overflow.
+    guard waitingHomeward.isEmpty, homeward.stage(handle) else { return waitingHomeward.append(handle) }
     hasHomeward = true
   }
 

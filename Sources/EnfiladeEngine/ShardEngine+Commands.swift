@@ -12,7 +12,8 @@ extension ShardEngine {
     advanceClock(to: now)
     switch command {
     case .addLink(let id, let configuration): addLink(id, configuration, at: now)
-    case .configure(let id, let media): withLink(id) { engine, link in engine.configure(link, media) }
+    case .addPlainLink(let id, let configuration): addPlainLink(id, configuration, at: now)
+    case .configure(let id, let media): withLink(id) { engine, link in engine.configure(link, media, at: now) }
     case .restartICE(let id, let local, let remote):
       withLink(id) { engine, link in
         if let key = local.ufragKey { _ = engine.fragments.insert(LinkKey(key), Int32(link)) }
@@ -22,10 +23,18 @@ extension ShardEngine {
       }
     case .removeLink(let id): withLink(id) { engine, link in engine.removeLink(link, at: now) }
     case .bind(let slot, let publication): bind(slot, to: publication, at: now)
+    case .listen(let slot, let worker): listen(slot, worker: worker)
     case .setTarget(let slot, let target):
       guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }
       outbound[stream].forwarder.setTarget(target)
       chooseLayer(for: stream, at: now)
+      wantAllocation(outbound[stream].link, at: now)
+    case .setPolicy(let id, let policy):
+      withLink(id) { engine, link in
+        guard engine.links[link].downlink >= 0 else { return }
+        engine.downlinks[Int(engine.links[link].downlink)].policy = policy
+        engine.wantAllocation(link, at: now)
+      }
     case .setMuted(let key, let isMuted): setMuted(key, isMuted, at: now)
     }
     publishLanes()
@@ -43,7 +52,11 @@ extension ShardEngine {
     let handshake = handshakes.makeHandshake(role: configuration.role, remoteFingerprints: configuration.fingerprints)
     let agent = ICELiteAgent(local: configuration.localCredentials, remote: configuration.remoteCredentials, at: now)
     let localSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()))
-    guard !links.isFull, let link = links.insert(Link(id: id, localSSRC: localSSRC, ice: agent, handshake: handshake, at: now)) else {
+    let inboundLimit = self.configuration.inboundLimit
+    guard !links.isFull,
+      let link = links.insert(
+        Link(id: id, localSSRC: localSSRC, ice: agent, handshake: handshake, inboundLimit: inboundLimit, at: now))
+    else {
       return events.append(.refused(.linkCapacityReached(id)))
     }
     linkIndices[id] = link
@@ -55,6 +68,7 @@ extension ShardEngine {
     // A last word, so that the peer need not wait for a timeout; it leaves by the control queue.
     links[link].handshake.close(at: now)
     drainHandshake(link, at: now)
+    endCongestion(of: link)
     for position in 0..<links[link].outbound.count { removeOutbound(Int(links[link].outbound[position])) }
     for position in 0..<links[link].publications.count { removePublication(Int(links[link].publications[position])) }
     for position in 0..<links[link].ice.addressCount {
@@ -62,6 +76,7 @@ extension ShardEngine {
     }
     if let key = links[link].ice.currentUfragKey { fragments.remove(LinkKey(key), onlyIf: Int32(link)) }
     if let key = links[link].ice.previousUfragKey { fragments.remove(LinkKey(key), onlyIf: Int32(link)) }
+    forgetPlainPath(of: link)
     if let session = links[link].session { protector.closeSession(session) }
     deadlines.set(.distantFuture, for: link)
     linkIndices[links[link].id] = nil
@@ -73,9 +88,10 @@ extension ShardEngine {
   // MARK: Media sections
 
   /// Makes the link's sections what they are in `media`: those that stay keep their state, the others go.
-  private mutating func configure(_ link: Int, _ media: MediaConfiguration) {
+  private mutating func configure(_ link: Int, _ media: MediaConfiguration, at now: Instant) {
     links[link].reducedSizeRTCP = media.reducedSizeRTCP
     configureReceiving(link, media.receive)
+    configureCongestion(link, media.send, at: now)
     configureSending(link, media.send)
   }
 
@@ -119,7 +135,7 @@ extension ShardEngine {
       if let stream = slotIndices[section.slot] {
         outbound[stream].payloadTypes = PayloadTypeTable(section.formats)
         outbound[stream].plan = ExtensionPlan(
-          map: section.extensions, allowsMixed: section.allowsMixedExtensions, mid: section.mid)
+          map: writtenExtensions(of: section, link: link), allowsMixed: section.allowsMixedExtensions, mid: section.mid)
         outbound[stream].planClass = preparedHeaders.planClass(of: outbound[stream].plan)
         continue
       }
@@ -131,6 +147,7 @@ extension ShardEngine {
         events.append(.refused(.slotCapacityReached(section.slot)))
         continue
       }
+      outbound[stream].plan.map = writtenExtensions(of: section, link: link)
       outbound[stream].planClass = preparedHeaders.planClass(of: outbound[stream].plan)
       if section.kind == .audio, !configuration.redundancy.isForLossy {
         outbound[stream].redundancyDistance = UInt8(configuration.redundancy.distance)
@@ -181,19 +198,24 @@ extension ShardEngine {
 
   private mutating func bind(_ slot: SlotKey, to key: PublicationKey?, at now: Instant) {
     guard let stream = slotIndices[slot] else { return events.append(.refused(.unknownSlot(slot))) }
+    stopListening(stream)
     unsubscribe(stream)
-    guard let key else { return }
+    guard let key else {
+      outbound[stream].forwarder.rebind(at: now)
+      return tellDecisions(of: stream, at: now)
+    }
     guard let publication = publicationIndices[key] ?? mirrorPublication(key, kind: outbound[stream].kind) else {
       return events.append(.refused(.unknownPublication(key)))
     }
     outbound[stream].publication = Int32(publication)
     publications[publication].subscribers.append(Int32(stream))
     outbound[stream].forwarder.rebind(at: now)
+    beginAllocation(of: stream, at: now)
     chooseLayer(for: stream, at: now)
   }
 
   /// Takes an outgoing stream off whatever is bound to it.
-  private mutating func unsubscribe(_ stream: Int) {
+  mutating func unsubscribe(_ stream: Int) {
     let publication = Int(outbound[stream].publication)
     outbound[stream].publication = -1
     outbound[stream].replay = nil
@@ -214,6 +236,7 @@ extension ShardEngine {
   // MARK: Taking apart
 
   private mutating func removeOutbound(_ stream: Int) {
+    stopListening(stream)
     unsubscribe(stream)
     slotIndices[outbound[stream].key] = nil
     _ = outbound.remove(at: stream)
@@ -259,8 +282,10 @@ extension ShardEngine {
     }
     let encoding = Int(inbound[stream].encoding.index)
     if publications[publication].encodings[encoding] == Int32(stream) { publications[publication].encodings[encoding] = -1 }
-    // Packets of this turn that came from it are not forwarded any more.
-    for index in nextPacket..<packets.count where Int(packets[index].inbound) == stream && !packets[index].isRepair {
+    // Packets of this turn that came from it are not forwarded any more, and those that were belong to nobody, whoever comes next in its place.
+    for index in packets.indices where Int(packets[index].inbound) == stream {
+      packets[index].inbound = -1
+      guard index >= nextPacket, !packets[index].isRepair else { continue }
       packets[index].isRepair = true
       drops.count(.endedSource)
     }

@@ -40,6 +40,7 @@ extension ShardEngine {
     if let added = actions.addressAdded { claim(added, for: link, at: now) }
     if let retired = actions.ufragRetired { fragments.remove(LinkKey(retired), onlyIf: Int32(link)) }
     if actions.selectedChanged, links[link].ice.selectedAddress != nil {
+      handlePathChange(link, at: now)
       links[link].handshake.start(at: now)
       drainHandshake(link, at: now)
     }
@@ -102,6 +103,7 @@ extension ShardEngine {
   }
 
   private func linkState(_ link: Int) -> LinkState {
+    if let plain = links[link].plain { return plainState(of: link, plain) }
     switch links[link].handshake.state {
     case .failed(let failure): return .failed(.handshake(failure))
     case .closed: return .closed

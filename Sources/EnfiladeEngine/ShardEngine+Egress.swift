@@ -1,5 +1,6 @@
 // Datagrams out: control first, then link by link whatever this turn decided, written, encrypted and joined into runs.
 
+import EnfiladeCongestion
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
@@ -50,9 +51,23 @@ extension ShardEngine {
   @inline(__always)
   private func fetchLinkAhead(of position: Int) {
     if position + 3 < dirtyLinks.count { links.prefetch(Int(dirtyLinks[position + 3]), byteCount: 384) }
+    if position + 2 < dirtyLinks.count, links.contains(Int(dirtyLinks[position + 2])) {
+      let downlink = Int(links[Int(dirtyLinks[position + 2])].downlink)
+      if downlink >= 0 {
+        downlinks.prefetch(downlink, from: LinkCongestion.writtenOffset, byteCount: LinkCongestion.writtenByteCount)
+      }
+    }
     guard position + 1 < dirtyLinks.count, links.contains(Int(dirtyLinks[position + 1])) else { return }
     let first = links[Int(dirtyLinks[position + 1])].firstRecord
+    fetchDownlink(of: Int(dirtyLinks[position + 1]))
     if first >= 0 { outbound.prefetch(Int(records[Int(first)].stream), from: OutboundStream.writtenOffset, byteCount: 192) }
+  }
+
+  /// Where the next packets of a controlled link will be noted.
+  @inline(__always)
+  private func fetchDownlink(of link: Int) {
+    let downlink = Int(links[link].downlink)
+    if downlink >= 0 { downlinks[downlink].prefetchNext() }
   }
 
   /// Lets go of the packets of this turn; those in a history stay.
@@ -68,8 +83,10 @@ extension ShardEngine {
     guard egress.jobCount > 0 else { return }
     egress.protect(with: protector)
     while let run = egress.nextRun() {
-      let link = Int(run.link)
-      guard links.contains(link), let destination = links[link].ice.selectedAddress else { continue }
+      let link = Int(run.link & ~Self.reportPathBit)
+      guard links.contains(link),
+        let destination = run.link & Self.reportPathBit == 0 ? links[link].selectedAddress : links[link].plain?.remoteReports
+      else { continue }
       traffic.messagesOut &+= 1
       var datagram = unsafe OutgoingDatagram(
         base: run.base, byteCount: run.byteCount, segmentByteCount: run.segmentByteCount, to: destination)
@@ -84,12 +101,14 @@ extension ShardEngine {
   /// - Returns: `false` when the stage ran out of room before the end; call again after a flush.
   private mutating func writeLink(_ link: Int, at now: Instant) -> Bool {
     guard links.contains(link) else { return true }
-    guard let session = links[link].session, links[link].ice.selectedAddress != nil else {
+    guard let session = links[link].session, links[link].selectedAddress != nil else {
       if links[link].firstRecord >= 0 { drops.count(.noPath) }
       links[link].firstRecord = -1
       links[link].lastRecord = -1
       links[link].isDirty = false
       links[link].owesRTCP = false
+      links[link].owesDepartures = false
+      discardWaiting(of: link)
       reschedule(link, at: now)
       return true
     }
@@ -108,13 +127,38 @@ extension ShardEngine {
   /// Writes a link's packets, and counts them.
   /// - Returns: `false` when the stage ran out of room before the last.
   private mutating func writeRecords(of link: Int, session: ProtectorSession, at now: Instant) -> Bool {
-    let overhead = links[link].profile.rtpOverheadByteCount
     let jobsBefore = egress.jobCount
     let bytesBefore = egress.usedByteCount
-    var next = links[link].firstRecord
+    let isDone =
+      links[link].downlink >= 0
+      ? writePaced(link, session: session, at: now) : writeAtOnce(link, session: session, at: now)
+    let packetCount = UInt64(egress.jobCount - jobsBefore)
+    let byteCount = UInt64(egress.usedByteCount - bytesBefore)
+    links[link].packetsOut &+= packetCount
+    links[link].bytesOut &+= byteCount
+    traffic.packetsOut &+= packetCount
+    traffic.bytesOut &+= byteCount
+    return isDone
+  }
+
+  private mutating func writeAtOnce(_ link: Int, session: ProtectorSession, at now: Instant) -> Bool {
+    let overhead = links[link].profile.rtpOverheadByteCount
+    let next = write(upTo: .max, from: links[link].firstRecord, link: link, session: session, overhead: overhead, at: now)
+    links[link].firstRecord = next
+    return next < 0
+  }
+
+  /// Writes a link's records from `first` on until more than `byteLimit` bytes are written or the stage is full.
+  ///
+  /// - Returns: the first record that was not written, or −1.
+  mutating func write(
+    upTo byteLimit: Int, from first: Int32, link: Int, session: ProtectorSession, overhead: Int, at now: Instant
+  ) -> Int32 {
+    var next = first
     var levelled = 0
     var level = 0
-    while next >= 0, egress.hasRoom {
+    let before = egress.usedByteCount
+    while next >= 0, egress.hasRoom, egress.usedByteCount - before < byteLimit {
       if levelled == 0 { (levelled, level) = levelSize(from: next) }
       levelled -= 1
       let record = records[Int(next)]
@@ -122,21 +166,14 @@ extension ShardEngine {
       // The last of a run may be shorter.
       write(record, level: levelled > 0 ? level : 0, link: link, session: session, overhead: overhead, at: now)
     }
-    links[link].firstRecord = next
-    let packetCount = UInt64(egress.jobCount - jobsBefore)
-    let byteCount = UInt64(egress.usedByteCount - bytesBefore)
-    links[link].packetsOut &+= packetCount
-    links[link].bytesOut &+= byteCount
-    traffic.packetsOut &+= packetCount
-    traffic.bytesOut &+= byteCount
-    return next < 0
+    return next
   }
 
   /// How many packets from `first` on are of nearly one size, and the largest payload among them; zero when they need no padding.
   ///
   /// Senders cut a frame into packets that differ by a byte or so. Padding (RFC 3550 §5.1) makes one run of them: a byte here and there for a
   /// system call's worth of work.
-  private func levelSize(from first: Int32) -> (count: Int, level: Int) {
+  func levelSize(from first: Int32) -> (count: Int, level: Int) {
     guard configuration.levelsRuns else { return (1, 0) }
     var index = first
     var smallest = Int.max
@@ -161,7 +198,7 @@ extension ShardEngine {
   ///
   /// - Parameter level: the payload size that the run has, or zero for a packet that keeps its own.
   @inline(__always)
-  private mutating func write(_ record: EgressRecord, level: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant) {
+  mutating func write(_ record: EgressRecord, level: Int, link: Int, session: ProtectorSession, overhead: Int, at now: Instant) {
     let stream = Int(record.stream)
     guard outbound.contains(stream), outbound[stream].link == link else { return }
     let padding = record.sent.isFiller ? 1 : max(0, level - Int(record.payloadByteCount))
@@ -190,6 +227,14 @@ extension ShardEngine {
     if record.sent.flags.contains(.rewritesPicture) { patch(&job, record) }
     if padding > 0 { pad(&job, by: padding) }
     outbound[stream].statistics.handleSent(payloadByteCount: Int(place.payloadByteCount), at: now)
+    if departures.isOn {
+      let isNumbered = place.transportOffset > 0
+      if isNumbered {
+        // Sound: inside the header that was just copied.
+        unsafe destination.storeBytes(of: departures.wireNumber.bigEndian, toByteOffset: Int(place.transportOffset), as: UInt16.self)
+      }
+      noteDeparture(job, overhead, outbound[stream].kind == .audio ? .audio : .video, record.sequence, isNumbered: isNumbered, link: link)
+    }
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
   }
 
@@ -210,9 +255,12 @@ extension ShardEngine {
       sequence = outbound[stream].nextRetransmission
       outbound[stream].nextRetransmission = sequence + 1
     }
+    let isNumbered = departures.isOn && outbound[stream].plan.map[.transportSequenceNumber] != nil
     let header = OutgoingHeader(
       ssrc: ssrc, timestamp: record.sent.timestamp, sequenceNumber: sequence.wire, payloadType: record.payloadType,
-      marker: record.sent.marker, carriesMID: !outbound[stream].isKnownToPeer, hasPadding: padding > 0 && !record.isRetransmission)
+      marker: record.sent.marker, carriesMID: !outbound[stream].isKnownToPeer,
+      transportSequenceNumber: isNumbered ? departures.wireNumber : nil, absoluteSendTime: sendTime(of: stream, at: now),
+      hasPadding: padding > 0 && !record.isRetransmission)
     let payloadByteCount = record.sent.isFiller ? 0 : packets[index].payloadByteCount(isStripped: form == .primary)
     // Sound: the stage has room for a whole slot at `next`.
     let destination = unsafe egress.next
@@ -231,7 +279,8 @@ extension ShardEngine {
       && record.sent.flags.isDisjoint(with: [.isFiller, .rewritesDependency])
     if isShared {
       unsafe preparedHeaders.remember(
-        index, key, header: destination, headerByteCount: headerByteCount, payload: payload, payloadByteCount: payloadByteCount)
+        index, key, header: destination, headerByteCount: headerByteCount, isNumbered: isNumbered, payload: payload,
+        payloadByteCount: payloadByteCount)
     }
     switch form {
     case .asIs, .primary: break
@@ -241,12 +290,28 @@ extension ShardEngine {
     if record.sent.flags.contains(.rewritesPicture) { patch(&job, record) }
     if record.isRetransmission {
       putInFront(record.sequence.wire, of: &job)
-      traffic.retransmissionsOut &+= 1
+      if !departures.isPadding { traffic.retransmissionsOut &+= 1 }
     } else {
       if padding > 0 { pad(&job, by: padding) }
       outbound[stream].statistics.handleSent(payloadByteCount: payloadByteCount, at: now)
     }
+    if departures.isOn {
+      let purpose: PacketPurpose =
+        departures.isPadding ? .padding : record.isRetransmission ? .retransmission : outbound[stream].kind == .audio ? .audio : .video
+      noteDeparture(job, overhead, purpose, sequence, isNumbered: isNumbered, link: link)
+    }
     egress.append(job, link: Int32(link), isUrgent: outbound[stream].kind == .audio, overheadByteCount: overhead)
+  }
+
+  /// Notes a packet of a controlled link for its congestion control.
+  @inline(__always)
+  private mutating func noteDeparture(
+    _ job: ProtectJob, _ overhead: Int, _ purpose: PacketPurpose, _ sequence: ExtendedSequenceNumber, isNumbered: Bool, link: Int
+  ) {
+    let isCounted = isNumbered || departures.isByStream
+    if departures.isByStream { noteStreamNumber(job.ssrc, sequence.wire, link: link) }
+    departures.note(
+      byteCount: Int(job.headerByteCount) + Int(job.payloadByteCount) + overhead, purpose: purpose, isNumbered: isCounted)
   }
 
   /// Writes a header, with the dependency descriptor that is this subscriber's own, if its packet has one.
@@ -261,14 +326,23 @@ extension ShardEngine {
       // A descriptor whose numbers are not rewritten would contradict those of the payload after the next switch: better none.
       var extensions = packets[index].extensions
       extensions.present.remove(ExtensionKinds(.dependencyDescriptor))
-      return RTPHeaderWriter.write(header, plan: outbound[stream].plan, copying: extensions, from: bytes, into: &room)
+      guard
+        let byteCount = RTPHeaderWriter.write(header, plan: outbound[stream].plan, copying: extensions, from: bytes, into: &room)
+      else { return nil }
+      // Whose voices are in a mixture.
+      guard packets[index].view.csrcCount > 0 else { return byteCount }
+      return RTPHeaderWriter.insertContributors(of: packets[index].view, in: bytes, intoHeaderOf: byteCount, in: &room)
     }
     var place = InlineArray<512, UInt8>(repeating: 0)
     var span = place.mutableSpan
     // Sound: every pattern of bits is a byte.
     var descriptor = unsafe span.mutableBytes
-    let structure =
-      record.sent.flags.contains(.bringsStructure) ? inbound[Int(packets[index].inbound)].encoding.reader.structureBits : nil
+    var structure: DependencyStructureBits?
+    if record.sent.flags.contains(.bringsStructure) {
+      // Who brings it may have ended in this turn.
+      guard inbound.contains(Int(packets[index].inbound)) else { return nil }
+      structure = inbound[Int(packets[index].inbound)].encoding.reader.structureBits
+    }
     guard let byteCount = record.sent.writeDependencyDescriptor(source, structure: structure, into: &descriptor) else { return nil }
     return RTPHeaderWriter.write(
       header, plan: outbound[stream].plan, copying: packets[index].extensions, from: bytes,

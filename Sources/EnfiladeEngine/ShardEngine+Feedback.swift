@@ -1,5 +1,6 @@
 // RTCP in: what publishers say of their streams and what subscribers say of ours.
 
+import EnfiladeCongestion
 import EnfiladeForwarding
 import EnfiladeRTP
 import EnfiladeStreams
@@ -30,8 +31,10 @@ extension ShardEngine {
         handleKeyframeRequest(for: indication.mediaSSRC, reason: .pictureLoss, link: link, at: now)
       case .fullIntraRequest(let request):
         for index in 0..<request.count { handleKeyframeRequest(for: request[index].ssrc, reason: .fullIntraRequest, link: link, at: now) }
-      case .sourceDescription, .applicationDefined, .maximumBitrate, .transportFeedback, .congestionControlFeedback:
-        break
+      case .transportFeedback(let feedback): handleTransportFeedback(feedback, link: link, at: now)
+      case .congestionControlFeedback(let feedback): handleStreamFeedback(feedback, link: link, at: now)
+      case .maximumBitrate(let estimate): handleReceiverEstimate(estimate.bitrate, link: link, at: now)
+      case .sourceDescription, .applicationDefined: break
       }
     }
     if reader.malformedCount > 0 { drops.count(.rtcpMalformed, by: UInt64(reader.malformedCount)) }
@@ -52,6 +55,7 @@ extension ShardEngine {
   private mutating func handleReportBlock(_ block: ReportBlock, link: Int, at now: Instant) {
     guard let stream = outboundStream(block.ssrc, link: link) else { return }
     outbound[stream].isKnownToPeer = true
+    handleReportedLoss(block, stream: stream, link: link, at: now)
     noteAudioLoss(block.fractionLost, of: stream, at: now)
     outbound[stream].statistics.handleReport(block, at: configuration.wallClock.ntp(at: now))
     if let trip = outbound[stream].statistics.roundTripTime { links[link].roundTripTime = trip }
@@ -84,22 +88,41 @@ extension ShardEngine {
       return drops.count(.rtcpUnknownTarget)
     }
     guard !publications[Int(outbound[stream].publication)].isMuted else { return drops.count(.publicationMuted) }
-    guard let output = outbound[stream].map.widen(number), let origin = outbound[stream].map.find(output),
-      let current = inboundStream(generation: origin.generation, of: stream),
-      let input = inbound[current].history.widen(origin.inputLow), let entry = inbound[current].history.find(input),
-      // The structure that it brought is known only as long as it is in force.
-      !origin.flags.contains(.bringsStructure) || entry.metadata.frame.epoch == inbound[current].encoding.reader.epoch
-    else { return drops.count(.retransmissionNotInHistory) }
-    guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: entry.metadata.format) else {
+    guard let output = outbound[stream].map.widen(number), let found = findSent(output, of: stream) else {
+      return drops.count(.retransmissionNotInHistory)
+    }
+    guard let payloadType = outbound[stream].payloadTypes.retransmissionPayloadType(for: found.entry.metadata.format) else {
       return drops.count(.codecNotNegotiated)
     }
-    let byteCount = Int(entry.metadata.byteCount)
+    let byteCount = Int(found.entry.metadata.byteCount)
     outbound[stream].responder.roundTripTime = links[link].roundTripTime
+    if links[link].downlink >= 0 {
+      let downlink = Int(links[link].downlink)
+      // What lies before a key picture that was sent since is of no use, and would only make the queue longer.
+      let isOld = found.origin.generation != UInt16(truncatingIfNeeded: outbound[stream].forwarder.serial)
+      if isOld, outbound[stream].kind == .video, downlinks[downlink].pacer.isBehind { return drops.count(.retransmissionTooOften) }
+      // It is asked for again if it is still missed then.
+      if downlinks[downlink].pacer.hasEnoughRepair { return drops.count(.retransmissionTooOften) }
+      // A queue that has just grown shows there first.
+      outbound[stream].responder.roundTripTime = max(links[link].roundTripTime, downlinks[downlink].controller.roundTrip)
+    }
     guard outbound[stream].responder.decide(output, byteCount: byteCount, at: now) == .send else {
       return drops.count(.retransmissionTooOften)
     }
-    guard let recalled = recall(entry, of: current) else { return }
-    append(again: origin, as: output, packet: recalled, stream: stream, payloadType: payloadType, link: link)
+    guard let recalled = recall(found.entry, of: found.source) else { return }
+    append(again: found.origin, as: output, packet: recalled, stream: stream, payloadType: payloadType, link: link)
+  }
+
+  /// What one of our packets was made from, and where that lies; `nil` when it was never sent or is forgotten.
+  func findSent(
+    _ output: ExtendedSequenceNumber, of stream: Int
+  ) -> (origin: SentPacket, source: Int, entry: PacketHistory<HistoryNote>.Entry)? {
+    guard let origin = outbound[stream].map.find(output), let source = inboundStream(generation: origin.generation, of: stream),
+      let input = inbound[source].history.widen(origin.inputLow), let entry = inbound[source].history.find(input),
+      // The structure that it brought is known only as long as it is in force.
+      !origin.flags.contains(.bringsStructure) || entry.metadata.frame.epoch == inbound[source].encoding.reader.epoch
+    else { return nil }
+    return (origin, source, entry)
   }
 
   /// The encoding of what is bound to an outgoing stream whose serial number ends in `generation`.

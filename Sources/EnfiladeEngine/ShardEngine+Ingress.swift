@@ -42,18 +42,26 @@ extension ShardEngine {
     switch DatagramKind(bytes) {
     case .rtp: enqueueMedia(bytes, isRTCP: false, from: source)
     case .rtcp: enqueueMedia(bytes, isRTCP: true, from: source)
-    case .stun: handleSTUN(bytes, from: source, at: now)
-    case .dtls: handleHandshake(bytes, from: source, at: now)
+    // A socket that belongs to a link without ICE takes media and nothing else.
+    case .stun where !source.isThroughOwnSocket: handleSTUN(bytes, from: source, at: now)
+    case .dtls where !source.isThroughOwnSocket: handleHandshake(bytes, from: source, at: now)
     default: drops.count(.unknownDatagramKind)
     }
   }
 
   /// Gives a sealed packet a slot and a place in the batch.
   private mutating func enqueueMedia(_ bytes: RawSpan, isRTCP: Bool, from source: SocketAddress) {
-    guard let found = addresses.find(source) else { return drops.count(.mediaFromUnknownAddress) }
+    let known = addresses.find(source)
+    guard let found = known ?? strangersLink(source, bytes, isRTCP: isRTCP) else {
+      return drops.count(source.isThroughOwnSocket ? .sourceNotLatched : .mediaFromUnknownAddress)
+    }
     let link = Int(found)
     guard let session = links[link].session else { return drops.count(.mediaBeforeHandshake) }
-    guard let handle = slab.lease() else { return drops.count(.slabExhausted) }
+    guard let handle = slab.lease() else {
+      relieveHistories(at: clock)
+      return drops.count(.slabExhausted)
+    }
+    if known == nil { strangers.append(Stranger(job: ingress.count, address: source)) }
     links[link].packetsIn &+= 1
     links[link].bytesIn &+= UInt64(bytes.byteCount)
     // Sound: the handle was leased just now, and the source bytes stay until the batch is opened, which is before the next receive.
@@ -67,21 +75,62 @@ extension ShardEngine {
 
   private mutating func openIngress(at now: Instant) {
     guard ingress.count > 0 else { return }
+    if slab.own.freeCount < scarcity.floor(of: slab.own) { relieveHistories(at: now) }
     ingress.open(with: protector)
+    var nextStranger = 0
     for index in 0..<ingress.count {
+      fetchReportsAhead(of: index)
       let job = ingress.job(at: index)
       let handle = ingress.handle(at: index)
+      var stranger: SocketAddress?
+      if nextStranger < strangers.count, strangers[nextStranger].job == index {
+        stranger = strangers[nextStranger].address
+        nextStranger += 1
+      }
       if let reason = dropReason(for: job.outcome) {
         drops.count(reason)
         slab.release(handle)
+      } else if links[ingress.link(at: index)].plain != nil,
+        !acceptPlain(job, in: handle, stranger: stranger, link: ingress.link(at: index), at: now)
+      {
+        slab.release(handle)
       } else if job.isRTCP {
         handleRTCP(in: handle, byteCount: Int(job.resultByteCount), link: ingress.link(at: index), at: now)
+        slab.release(handle)
+      } else if isTooMuch(Int(job.resultByteCount), of: ingress.link(at: index), at: now) {
+        drops.count(.bitrateLimitExceeded)
         slab.release(handle)
       } else {
         handleRTP(in: handle, byteCount: Int(job.resultByteCount), index: job.index, link: ingress.link(at: index), at: now)
       }
     }
     ingress.removeAll()
+    strangers.removeAll(keepingCapacity: true)
+  }
+
+  /// Begins to bring in what the next reports are held against: among hundreds of links it never is here by itself.
+  @inline(__always)
+  private func fetchReportsAhead(of index: Int) {
+    if index + 2 < ingress.count, ingress.job(at: index + 2).isRTCP, links.contains(ingress.link(at: index + 2)) {
+      let downlink = Int(links[ingress.link(at: index + 2)].downlink)
+      if downlink >= 0 { downlinks.prefetch(downlink, byteCount: MemoryLayout<LinkCongestion>.size) }
+    }
+    if index + 1 < ingress.count, ingress.job(at: index + 1).isRTCP, links.contains(ingress.link(at: index + 1)) {
+      let downlink = Int(links[ingress.link(at: index + 1)].downlink)
+      if downlink >= 0 { downlinks[downlink].prefetchReported() }
+    }
+  }
+
+  /// Whether a link brings in more than it may. Asked of what has proved to be its own, so that nobody can use up another's share; to the publisher
+  /// what is dropped looks lost, and it slows down.
+  private mutating func isTooMuch(_ byteCount: Int, of link: Int, at now: Instant) -> Bool {
+    switch links[link].policer.handlePacket(byteCount: byteCount, at: now) {
+    case .pass: return false
+    case .drop: return true
+    case .dropAndReport:
+      events.append(.bitrateLimitExceeded(links[link].id))
+      return true
+    }
   }
 
   private func dropReason(for outcome: ProtectionOutcome) -> DropReason? {

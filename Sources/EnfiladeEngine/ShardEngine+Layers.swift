@@ -51,7 +51,9 @@ extension ShardEngine {
   mutating func endForwarding(of stream: Int, at now: Instant) {
     let publication = inbound[stream].publication
     for position in 0..<publications[publication].subscribers.count {
-      outbound[Int(publications[publication].subscribers[position])].forwarder.endSource(inbound[stream].encoding.serial, at: now)
+      let subscriber = Int(publications[publication].subscribers[position])
+      outbound[subscriber].forwarder.endSource(inbound[stream].encoding.serial, at: now)
+      tellDecisions(of: subscriber, at: now)
     }
   }
 
@@ -89,7 +91,7 @@ extension ShardEngine {
     noteDemand(publications[publication].localDemand | outbound[stream].forwarder.demandedEncodings, of: publication, at: now)
   }
 
-  private mutating func gatherLayers(of publication: Int, at now: Instant) {
+  mutating func gatherLayers(of publication: Int, at now: Instant) {
     catalog.removeAll()
     for index in 0..<Limits.encodingCount {
       let stream = Int(publications[publication].encodings[index])
@@ -135,7 +137,10 @@ extension ShardEngine {
       outbound[stream].forwarder.setCodecAccepted(outbound[stream].payloadTypes.payloadType(for: format) != nil)
     }
     outbound[stream].forwarder.choose(from: catalog, at: now)
+    // There is something to share out now.
+    if outbound[stream].allocation.allotment == .least, catalog.count > 0 { wantAllocation(outbound[stream].link, at: now) }
     if asking { askForKeyframe(for: stream, at: now) }
+    tellDecisions(of: stream, at: now)
   }
 
   /// Asks for the key frame that a subscriber cannot go on without, if there is one and it has not been asked for.

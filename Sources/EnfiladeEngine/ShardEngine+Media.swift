@@ -37,14 +37,20 @@ extension ShardEngine {
       }
     }
     let stream = Int(source.inbound)
-    let extensions = recordArrival(of: view, in: bytes, map: inbound[stream].extensions, link: link, at: now)
+    var extensions = recordArrival(of: view, in: bytes, map: inbound[stream].extensions, link: link, at: now)
     guard !source.isRetransmission else {
       return acceptRetransmission(view, in: handle, byteCount: byteCount, source: source, at: now)
     }
+    if extensions.present.contains(.absoluteCaptureTime) { moveCaptureClock(in: handle, from: 0, &extensions, link: link) }
     guard let format = format(of: view.payloadType, source: source, link: link) else { return .unknownPayloadType }
     inbound[stream].statistics.handlePacket(index, timestamp: view.timestamp, byteCount: view.payloadByteCount, at: now)
     inbound[stream].clock.handlePacket(timestamp: view.timestamp, at: now)
     if inbound[stream].unwrapper.newest.map({ index > $0 }) ?? true { inbound[stream].unwrapper.newest = index }
+    if format.format == .telephoneEvent {
+      hearTone(view, in: bytes, stream: stream)
+    } else if inbound[stream].tones.isSounding {
+      hearSoundBesideTone(at: view.timestamp, stream: stream)
+    }
     if inbound[stream].kind == .audio, let level = extensions.audioLevel(in: bytes) { hear(level, stream: stream, at: now) }
     return keep(
       Packet(
@@ -101,11 +107,14 @@ extension ShardEngine {
     guard let bytes = unsafe slab.lentBytes(of: handle, from: 2, count: rebuiltByteCount),
       case .success(let original) = RTPPacketView.parse(bytes)
     else { return .retransmissionMalformed }
+    var extensions = RTPExtensions(original, in: bytes, map: section.extensions)
+    if extensions.present.contains(.absoluteCaptureTime) {
+      moveCaptureClock(in: handle, from: 2, &extensions, link: inbound[Int(source.inbound)].link)
+    }
     return keep(
       Packet(
         handle: handle, start: 2, byteCount: rebuiltByteCount, inbound: source.inbound, format: format.format, sequence: index,
-        view: original, extensions: RTPExtensions(original, in: bytes, map: section.extensions)), bytes: bytes,
-      feedback: format.feedback, at: now)
+        view: original, extensions: extensions), bytes: bytes, feedback: format.feedback, at: now)
   }
 
   /// Puts a packet into the history of its stream and into this turn.
@@ -134,6 +143,7 @@ extension ShardEngine {
     if inbound[stream].hasUnread, packet.forward.frame.flags.contains(.carriesStructure) {
       leaveOutUnread(of: stream, before: packet.sequence)
     }
+    if now >= inbound[stream].age.nextMark { ageHistory(of: stream, at: now) }
     // One reference for this turn, one for the history.
     slab.retain(packet.handle)
     var note = HistoryNote(packet)
@@ -170,6 +180,7 @@ extension ShardEngine {
     }
     var note = HistoryNote(packet)
     note.isUnread = true
+    note.awaitsStructure = true
     switch inbound[stream].history.insert(.init(sequence: packet.sequence, handle: packet.handle, metadata: note)) {
     case .stored: break
     case .replaced(let evicted): slab.release(evicted)
@@ -186,10 +197,13 @@ extension ShardEngine {
     var last = newest - inbound[stream].history.capacity
     while let entry = inbound[stream].history.next(after: last), entry.sequence < limit {
       last = entry.sequence
-      guard entry.metadata.isUnread, packets.count < packets.capacity, var packet = remake(entry, of: stream) else { continue }
+      guard entry.metadata.awaitsStructure, packets.count < packets.capacity, var packet = remake(entry, of: stream) else { continue }
       packet.forward.isEmpty = true
       slab.retain(entry.handle)
-      _ = lend(packet, of: inbound[stream].publication)
+      var note = HistoryNote(packet)
+      note.isUnread = true
+      note.isLendable = lend(packet, of: inbound[stream].publication)
+      inbound[stream].history.setMetadata(note, of: entry.sequence)
       packets.append(packet)
     }
   }
@@ -200,7 +214,7 @@ extension ShardEngine {
     var last = structure
     while let entry = inbound[stream].history.next(after: last) {
       last = entry.sequence
-      guard entry.metadata.isUnread, packets.count < packets.capacity, var packet = remake(entry, of: stream) else { continue }
+      guard entry.metadata.awaitsStructure, packets.count < packets.capacity, var packet = remake(entry, of: stream) else { continue }
       // Sound: the history's reference keeps the slot; what reading decides before it is of other slots.
       guard let bytes = unsafe slab.lentBytes(of: entry.handle, from: packet.start, count: packet.byteCount),
         readFrame(of: &packet, bytes: bytes, at: now) == .read

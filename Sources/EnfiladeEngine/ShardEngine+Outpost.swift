@@ -64,6 +64,10 @@ extension ShardEngine {
     case .subscribe: handleSubscribe(message.publication, port: port, at: now)
     case .unsubscribe: handleUnsubscribe(message.publication, port: port)
     case .demand: handleDemand(message.publication, encodings: message.encodings, port: port, at: now)
+    case .loudnessWanted: handleLoudnessWanted(message.publication, level: message.level, port: port)
+    case .follow: handleFollow(message.slot, number: message.stream, port: port, at: now)
+    case .scarce: handleScarcity(message.scarcity, port: port, at: now)
+    case .listen, .unlisten: assertionFailure("a shard mixes nothing")
     case .keyframeWanted: handleKeyframeWanted(message.publication, encoding: Int(message.stream), reason: message.reason, at: now)
     }
   }
@@ -92,6 +96,7 @@ extension ShardEngine {
       return drops.count(.frameUnreadable)
     }
     inbound[stream].clock.handlePacket(timestamp: packet.view.timestamp, at: now)
+    if now >= inbound[stream].age.nextMark { ageHistory(of: stream, at: now) }
     slab.retain(handle)
     var note = HistoryNote(packet)
     note.isUnread = packet.forward.isEmpty && packet.view.payloadByteCount > 0
@@ -138,7 +143,6 @@ extension ShardEngine {
     // Sound: as above.
     let description = unsafe slab.pointer(to: handle)!.assumingMemoryBound(to: RelayedStream.self).pointee
     slab.release(handle)
-    guard let publication = mirroredPublication(description.publication, port: port) else { return }
     if let stream = slab.ports[port].mirror(of: place) {
       if inbound[stream].mirrored?.serial == description.serial {
         inbound[stream].clock = description.clock
@@ -147,13 +151,16 @@ extension ShardEngine {
         inbound[stream].extensions = description.extensions
         return
       }
+      // Whosever it was: its place at home is another's now.
       endMirror(stream, at: now)
     }
+    guard let publication = mirroredPublication(description.publication, port: port) else { return }
     let previous = publications[publication].encodings[description.encoding]
     if previous >= 0 { endMirror(Int(previous), at: now) }
     var mirror = InboundStream(
       serial: takeSerial(), publication: publication, encoding: description.encoding, format: description.format, link: -1,
-      ssrc: description.ssrc, kind: description.kind, extensions: description.extensions)
+      ssrc: description.ssrc, kind: description.kind, extensions: description.extensions,
+      historyCapacity: slab.ports[port].isWorker ? Limits.mixHistoryPacketCount : nil)
     mirror.clock = description.clock
     mirror.encoding.timelineOffset = description.timelineOffset
     mirror.mirrored = .init(port: port, place: place, serial: description.serial, publisherClock: description.publisherClock)

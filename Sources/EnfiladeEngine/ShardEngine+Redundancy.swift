@@ -72,7 +72,7 @@ extension ShardEngine {
   }
 
   private func earlierOpus(_ sequence: ExtendedSequenceNumber, of source: Int) -> Packet? {
-    guard let entry = inbound[source].history.find(sequence), entry.metadata.format == .opus else { return nil }
+    guard inbound.contains(source), let entry = inbound[source].history.find(sequence), entry.metadata.format == .opus else { return nil }
     return remake(entry, of: source)
   }
 
@@ -147,16 +147,11 @@ package struct PrimaryBlock: Hashable, Sendable, BitwiseCopyable {
   package var byteCount: UInt16
   package var payloadType: PayloadType
 
-  /// `nil` for what is no redundant payload, or one that is encrypted end to end.
+  /// `nil` for a payload that has none; see ``RedundantPayload/primary(of:)``.
   init?(_ payload: RawSpan) {
-    guard var blocks = RedundantPayload(payload) else { return nil }
-    while let block = blocks.next() {
-      guard block.isPrimary, block.byteCount > 0 else { continue }
-      offset = block.offset
-      byteCount = block.byteCount
-      payloadType = block.payloadType
-      return
-    }
-    return nil
+    guard let block = RedundantPayload.primary(of: payload) else { return nil }
+    offset = block.offset
+    byteCount = block.byteCount
+    payloadType = block.payloadType
   }
 }

@@ -12,7 +12,7 @@ extension ShardEngine {
     precondition(b.slab.ports.count == b.slab.port(of: a.configuration.shard), "lanes are laid in the order of the shards")
     var forth = SPSCRing<RelayMessage>(capacity: Limits.lanePacketCount)
     var back = SPSCRing<RelayMessage>(capacity: Limits.lanePacketCount)
-    // A ring home has a place for every slot there is, so it is never full.
+    // A ring home has a place for every slot there is.
     var homeToA = SPSCRing<PacketHandle>(capacity: a.slab.own.slotCount.roundedUpToPowerOfTwo)
     var homeToB = SPSCRing<PacketHandle>(capacity: b.slab.own.slotCount.roundedUpToPowerOfTwo)
     a.slab.ports.append(
@@ -51,7 +51,10 @@ extension ShardEngine {
     guard isCurrent(packet.inbound, of: publication) else { return false }
     // Sound: the turn's reference keeps the slot, and nobody else reads it before the message is published.
     unsafe (slab.place(of: packet.handle)! + PacketStore.noteOffset).initializeMemory(as: Packet.self, to: packet)
+    unsafe (slab.place(of: packet.handle)! + PacketStore.arrivalOffset).storeBytes(of: clock, as: Instant.self)
+    let level = loudness(of: packet)
     for position in 0..<publications[publication].outposts.count {
+      guard level <= publications[publication].outposts[position].quietestLevel else { continue }
       let port = Int(publications[publication].outposts[position].port)
       slab.retain(packet.handle)
       guard !slab.ports[port].stage(.packet(packet.handle, stream: packet.inbound)) else { continue }
@@ -59,6 +62,14 @@ extension ShardEngine {
       drops.count(.laneFull)
     }
     return true
+  }
+
+  /// How loud a packet says it is, in minus decibels; zero when it says nothing.
+  private func loudness(of packet: Packet) -> UInt8 {
+    guard packet.extensions.present.contains(.audioLevel) else { return 0 }
+    // Sound: the turn's reference keeps the slot.
+    guard let bytes = unsafe slab.lentBytes(of: packet.handle, from: packet.start, count: packet.byteCount) else { return 0 }
+    return packet.extensions.audioLevel(in: bytes)?.level ?? 0
   }
 
   /// Tells the outposts that follow that a stream's clock has moved. A lane that is behind is spared: the next report says the same, and
@@ -119,7 +130,8 @@ extension ShardEngine {
   private mutating func lendHistory(of stream: Int, to port: Int, at now: Instant) {
     let publication = inbound[stream].publication
     guard inbound[stream].kind == .video, !publications[publication].isMuted, let span = inbound[stream].encoding.keyframeSpan,
-      let newest = inbound[stream].history.newest, newest - span.start < Limits.replayPacketCount, now - span.startedAt <= Limits.replayAge
+      let newest = inbound[stream].history.newest, newest - span.start < Limits.replayPacketCount, now - span.startedAt <= Limits.replayAge,
+      inbound[stream].history.find(span.start) != nil
     else { return }
     let clockRate = Int64(inbound[stream].clockRate)
     var last = span.start - 1
@@ -159,5 +171,5 @@ extension ShardEngine {
 
 extension Int {
   /// The smallest power of two that is not smaller.
-  fileprivate var roundedUpToPowerOfTwo: Int { self <= 1 ? 1 : 1 << (Int.bitWidth - (self - 1).leadingZeroBitCount) }
+  var roundedUpToPowerOfTwo: Int { self <= 1 ? 1 : 1 << (Int.bitWidth - (self - 1).leadingZeroBitCount) }
 }

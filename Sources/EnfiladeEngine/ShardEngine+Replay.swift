@@ -112,6 +112,11 @@ extension ShardEngine {
         outbound[stream].replay = nil
         return requestKeyframe(of: source, for: .newSubscriber, at: now)
       }
+      if let span = inbound[source].encoding.keyframeSpan {
+        let arrived = span.arrival(
+          of: packets[recalled].view.timestamp, clockRate: inbound[source].encoding.clockRate, before: now)
+        outbound[stream].forwarder.noteReplayed(arrived: arrived, at: now)
+      }
     }
     if let newest = inbound[source].history.newest, outbound[stream].replay?.isFinished(newest: newest) ?? true {
       outbound[stream].replay = nil

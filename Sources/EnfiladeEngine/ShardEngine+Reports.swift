@@ -17,6 +17,7 @@ extension ShardEngine {
   mutating func writeRTCP(_ link: Int, session: ProtectorSession, at now: Instant) {
     if links[link].nextReport <= now {
       writeReports(link, session: session, at: now)
+      tellDecisions(ofLink: link, at: now)
       // RFC 3550 §6.2: spread over half to one and a half intervals, so that reports of many links do not fall together.
       let spread = Double.random(in: 0.5..<1.5, using: &random)
       links[link].nextReport = now + .seconds(Self.reportInterval.seconds * spread)
@@ -101,6 +102,8 @@ extension ShardEngine {
     inbound[stream].nack.roundTripTime = links[link].roundTripTime
     let action = inbound[stream].nack.pollDue(at: now) { lost.append($0.wire) }
     if case .requestKeyframe = action { requestKeyframe(of: stream, for: .unrecoveredLoss, at: now) }
+    // What is dropped because it is too much is not asked for again: that would be more.
+    guard !links[link].policer.isOver(at: now) else { return }
     var rest = lost[...]
     while !rest.isEmpty, egress.hasRoom {
       var writer = feedbackWriter(link)
@@ -158,6 +161,7 @@ extension ShardEngine {
     let job = unsafe ProtectJob(
       session: session, isRTCP: true, headerByteCount: 8, payloadByteCount: byteCount - 8, ssrc: links[link].localSSRC,
       index: ExtendedSequenceNumber(0), payload: UnsafeRawPointer(start + 8), destination: start)
-    egress.append(job, link: Int32(link), isUrgent: true, overheadByteCount: links[link].profile.rtcpOverheadByteCount)
+    let path = links[link].plain?.hasReportSocket == true ? Self.reportPathBit : 0
+    egress.append(job, link: Int32(link) | path, isUrgent: true, overheadByteCount: links[link].profile.rtcpOverheadByteCount)
   }
 }

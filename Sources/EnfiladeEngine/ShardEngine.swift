@@ -18,15 +18,25 @@ package struct ShardEngine: ~Copyable {
 
   // What there is.
   var slab: PacketStore
+  /// As the other shards were told.
+  var scarcity = Scarcity.plenty
+  var nextRelief = Instant.zero
   var links: Pool<Link>
   var inbound: Pool<InboundStream>
   var publications: Pool<PublicationState>
   var outbound: Pool<OutboundStream>
+  /// Of the links whose peers report what arrives.
+  var downlinks: Pool<LinkCongestion>
+  /// What their pacers hold back.
+  var waiting = WaitingPackets()
   /// Counts inbound streams up, so that a reused index is told from what stood there before.
   var nextSerial: UInt32 = 1
 
   /// Scratch: what there is to choose from in one publication.
   var catalog = LayerCatalog()
+  /// Scratch: what one downlink is to be shared out among.
+  var wishes = UniqueArray<SubscriptionWish>()
+  var allocator = BandwidthAllocator()
 
   // How it is found.
   var linkIndices: [LinkID: Int] = [:]
@@ -34,9 +44,13 @@ package struct ShardEngine: ~Copyable {
   var slotIndices: [SlotKey: Int] = [:]
   var fragments: UfragTable
   var addresses: AddressTable
+  /// Whose own a socket is.
+  var plainSockets: [UInt32: Int32] = [:]
 
   // This turn.
   var ingress = IngressStage()
+  /// Of the packets in `ingress`, those from addresses that their plain links do not know.
+  var strangers = UniqueArray<Stranger>()
   var packets: UniqueArray<Packet>
   var nextPacket = 0
   var records: RecordList
@@ -46,6 +60,7 @@ package struct ShardEngine: ~Copyable {
   var newReplays = UniqueArray<Int32>()
   var egress = EgressStage()
   var preparedHeaders = PreparedHeaders()
+  var departures = Departures()
   /// Of the report that is being written: as many as one can hold (RFC 3550 §6.4.1).
   var reportBlocks = UniqueArray<ReportBlock>(minimumCapacity: RTCPWriter.maximumCount)
   var control = ControlQueue()
@@ -69,6 +84,8 @@ package struct ShardEngine: ~Copyable {
     package var messagesOut: UInt64 = 0
     package var retransmissionsOut: UInt64 = 0
     package var keyframeRequestsOut: UInt64 = 0
+    /// Packets of probes that nobody needed, empty or sent again.
+    package var paddingPacketsOut: UInt64 = 0
     /// Joiners and switches that were served from the history instead.
     package var replays: UInt64 = 0
   }
@@ -87,6 +104,7 @@ package struct ShardEngine: ~Copyable {
     inbound = Pool(capacity: configuration.linkCapacity * 16)
     publications = Pool(capacity: configuration.linkCapacity * 16)
     outbound = Pool(capacity: configuration.linkCapacity * 128)
+    downlinks = Pool(capacity: configuration.linkCapacity)
     // Four of the eight addresses a link may prove, on average.
     addresses = AddressTable(capacity: configuration.linkCapacity * 4, seed: HashSeed(using: &random))
     // Two sets of credentials while ICE restarts.
@@ -103,6 +121,9 @@ package struct ShardEngine: ~Copyable {
   package var linkCount: Int { links.count }
   package var slabLeasedCount: Int { slab.leasedCount }
 
+  /// Whether a link has proved that it is reached at `address`, and has not given that up.
+  package func isKnown(_ address: SocketAddress) -> Bool { addresses.find(address) != nil }
+
   /// How much is in each table.
   package struct Census: Hashable, Sendable {
     package var links = 0
@@ -112,6 +133,8 @@ package struct ShardEngine: ~Copyable {
     package var addresses = 0
     package var fragments = 0
     package var leasedSlots = 0
+    package var controlledLinks = 0
+    package var waitingPackets = 0
 
     package init() {}
 
@@ -123,6 +146,8 @@ package struct ShardEngine: ~Copyable {
       sum.addresses += part.addresses
       sum.fragments += part.fragments
       sum.leasedSlots += part.leasedSlots
+      sum.controlledLinks += part.controlledLinks
+      sum.waitingPackets += part.waitingPackets
     }
   }
 
@@ -136,6 +161,8 @@ package struct ShardEngine: ~Copyable {
     census.addresses = addresses.count
     census.fragments = fragments.count
     census.leasedSlots = slab.leasedCount
+    census.controlledLinks = downlinks.count
+    census.waitingPackets = waiting.count
     return census
   }
 

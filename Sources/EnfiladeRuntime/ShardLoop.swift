@@ -5,14 +5,18 @@ import EnfiladeForwarding
 import EnfiladeIO
 import EnfiladeTransport
 import EnfiladeWire
+import Synchronization
 
 /// A message to a shard.
 enum ShardMessage: Sendable {
   case command(Command)
   case snapshot(@Sendable (ShardSnapshot) -> Void)
+  case downlink(LinkID, @Sendable (DownlinkReport?) -> Void)
   /// The last decisions about an outgoing stream, and when the answer was made.
   case decisions(SlotKey, @Sendable ([DecisionLog.Entry], Instant) -> Void)
   case barrier(@Sendable () -> Void)
+  case addSocket(PlainSocket)
+  case removeSocket(UInt32)
   case stop
 }
 
@@ -35,6 +39,8 @@ final class ShardLoop: @unchecked Sendable {
     /// When packets that wait for company leave at the latest.
     var flushAt = Instant.distantFuture
     var egressDrops = EgressDrops()
+    /// What the last wait brought.
+    var eventCount = 0
 
     init(engine: consuming ShardEngine, window: FlushWindow, now: Instant) {
       self.engine = engine
@@ -45,17 +51,21 @@ final class ShardLoop: @unchecked Sendable {
 
   private var state: State
   private let socket: UDPSocket
+  /// Where TCP is switched on.
+  private let streams: StreamPort?
+  /// Those of links without ICE.
+  private let plain: PlainPorts
   private let poller: Poller
   private let presence: ShardPresence
   private let mailbox: Mailbox<ShardMessage>
   private let sink: @Sendable (EngineEvent) -> Void
   private let received = ReceiveBatch()
-  /// The presences of all shards, by number; empty when there is one.
+  /// The presences of all shards, and then of the media workers, by number; empty when there is one.
   private var everyone: [ShardPresence] = []
 
   init(
-    index: Int, engine: consuming ShardEngine, socket: UDPSocket, mailbox: Mailbox<ShardMessage>, presence: ShardPresence,
-    window: FlushWindow, sink: @escaping @Sendable (EngineEvent) -> Void
+    index: Int, engine: consuming ShardEngine, socket: UDPSocket, listener: StreamListener?, mailbox: Mailbox<ShardMessage>,
+    presence: ShardPresence, window: FlushWindow, sink: @escaping @Sendable (EngineEvent) -> Void
   ) throws(IOError) {
     self.index = index
     state = State(engine: engine, window: window, now: MonotonicClock.now)
@@ -63,19 +73,26 @@ final class ShardLoop: @unchecked Sendable {
     self.mailbox = mailbox
     self.presence = presence
     self.sink = sink
-    poller = try Poller()
+    let poller = try Poller()
+    self.poller = poller
+    plain = PlainPorts(poller: poller)
+    streams = try listener.map { (listener) throws(IOError) in try StreamPort(listener, poller: poller, limits: StreamLimits()) }
     try poller.watch(socket.descriptor, for: .readable, token: 0)
     try poller.watch(presence.wakeUp.descriptor, for: .readable, token: 1)
   }
 
-  /// Lays the lanes between all shards. Before any of them runs.
-  static func connect(_ loops: [ShardLoop]) {
-    guard loops.count > 1 else { return }
+  /// Lays the lanes between all shards, and from each to the media workers. Before any of them runs.
+  static func connect(_ loops: [ShardLoop], workers: [MediaWorker]) {
+    guard loops.count + workers.count > 1 else { return }
     for first in loops.indices {
-      loops[first].everyone = loops.map(\.presence)
+      loops[first].everyone = loops.map(\.presence) + workers.map(\.presence)
       for second in loops.indices where second > first {
         ShardEngine.connect(&loops[first].state.engine, &loops[second].state.engine)
       }
+    }
+    for worker in workers {
+      guard let mixing = worker.loop.withLock({ $0 }) else { continue }
+      for loop in loops { mixing.connect(&loop.state.engine, presence: loop.presence) }
     }
   }
 
@@ -88,6 +105,8 @@ final class ShardLoop: @unchecked Sendable {
       let awake = state.now
       if !handleMessages(&state) { return }
       receiveAll(&state)
+      if !plain.isEmpty { servePlain(&state) }
+      if let streams { serve(streams, &state) }
       while state.engine.takeRelayed(at: state.now) { drain(&state) }
       if state.engine.nextDeadline <= state.now { state.engine.handleTimeout(at: state.now) }
       flushIfDue(&state)
@@ -108,7 +127,8 @@ final class ShardLoop: @unchecked Sendable {
     case .waitsForRoom: until = min(until, asleep + Self.laneRetryInterval)
     case .toTake: until = asleep
     }
-    _ = poller.wait(timeout: until == .distantFuture ? nil : until - asleep)
+    if let streams { until = min(until, streams.nextDeadline) }
+    state.eventCount = poller.wait(timeout: until == .distantFuture ? nil : until - asleep)
     presence.getUp()
     state.now = MonotonicClock.now
     state.window.handleTurn(idle: state.now - asleep, busy: .zero)
@@ -134,12 +154,15 @@ final class ShardLoop: @unchecked Sendable {
           state.engine.perform(command, at: state.now)
           drain(&state)
         case .snapshot(let reply): reply(snapshot(of: state))
+        case .downlink(let link, let reply): reply(state.engine.downlinkReport(of: link))
         case .decisions(let slot, let reply): reply(state.engine.decisions(of: slot), state.now)
         case .barrier(let reply):
           // What other shards said before is carried out first: a barrier at both ends of a lane is one across it.
           while state.engine.takeRelayed(at: state.now) { drain(&state) }
           drain(&state)
           reply()
+        case .addSocket(let socket): plain.add(socket)
+        case .removeSocket(let number): plain.remove(number)
         case .stop: isStopping = true
         }
       }
@@ -176,17 +199,86 @@ final class ShardLoop: @unchecked Sendable {
   private func drain(_ state: inout State) {
     var patience = Self.patience
     while state.engine.pollTransmit(into: &state.outgoing, at: state.now) > 0 {
-      state.egressDrops += state.outgoing.span.withUnsafeBufferPointer { socket.sendPatiently($0, patience: &patience) }
+      if streams != nil || !plain.isEmpty {
+        sendApart(&state, patience: &patience)
+      } else {
+        state.egressDrops += state.outgoing.span.withUnsafeBufferPointer { socket.sendPatiently($0, patience: &patience) }
+      }
     }
+    streams?.flush(at: state.now)
     state.flushAt = .distantFuture
     wakeOthers(&state)
+  }
+
+  // MARK: Sockets of one link
+
+  private func servePlain(_ state: inout State) {
+    let now = state.now
+    for position in 0..<state.eventCount {
+      let event = poller.event(at: position)
+      guard event.token >= PlainPorts.firstToken else { continue }
+      plain.receive(event.token) { datagram in
+        while !state.engine.handle(datagram, at: now) {
+          state.engine.finishBatch(at: now)
+          drain(&state)
+        }
+      } batch: {
+        state.engine.finishBatch(at: now)
+        flushIfDue(&state)
+      }
+    }
+  }
+
+  // MARK: TCP
+
+  /// Takes what came over TCP, one connection at a time: its bytes are opened and sent on before the next one is read.
+  private func serve(_ streams: StreamPort, _ state: inout State) {
+    for position in 0..<state.eventCount {
+      let event = poller.event(at: position)
+      guard event.token >= StreamPort.firstToken, event.token < PlainPorts.firstToken else { continue }
+      streams.handle(event, at: state.now)
+      while let datagram = streams.pollReceived() {
+        while !state.engine.handle(datagram, at: state.now) {
+          state.engine.finishBatch(at: state.now)
+          drain(&state)
+        }
+        streams.handleTaken(datagram.address, isKnown: state.engine.isKnown(datagram.address))
+      }
+      state.engine.finishBatch(at: state.now)
+      streams.endRead()
+      flushIfDue(&state)
+    }
+    guard streams.nextDeadline <= state.now else { return }
+    let now = state.now
+    streams.handleTimeout(at: now) { state.engine.isKnown($0) }
+  }
+
+  /// Sends a batch in which datagrams for several kinds of path stand, in its order.
+  private func sendApart(_ state: inout State, patience: inout TimeDelta) {
+    let now = state.now
+    state.egressDrops += state.outgoing.span.withUnsafeBufferPointer { batch in
+      var drops = EgressDrops()
+      var first = 0
+      while first < batch.count {
+        var end = first
+        while end < batch.count, !batch[end].address.isTCP, !batch[end].address.isThroughOwnSocket { end += 1 }
+        if end > first { drops += socket.sendPatiently(UnsafeBufferPointer(rebasing: batch[first..<end]), patience: &patience) }
+        while end < batch.count, batch[end].address.isTCP || batch[end].address.isThroughOwnSocket {
+          if batch[end].address.isTCP { streams?.send(batch[end], at: now) } else { plain.send(batch[end], patience: &patience) }
+          end += 1
+        }
+        first = end
+      }
+      return drops
+    }
   }
 
   private func snapshot(of state: borrowing State) -> ShardSnapshot {
     ShardSnapshot(
       shard: index, linkCount: state.engine.linkCount, slabLeasedCount: state.engine.slabLeasedCount, census: state.engine.census,
       traffic: state.engine.traffic, keyframes: state.engine.keyframes, drops: state.engine.drops,
-      egressDrops: state.egressDrops, refusals: socket.refusals, segmentation: socket.segmentation,
+      egressDrops: state.egressDrops, streams: streams?.counters ?? StreamCounters(), streamCount: streams?.connectionCount ?? 0,
+      refusals: socket.refusals, segmentation: socket.segmentation,
       coalescesReceive: socket.coalescesReceive, receiveBufferByteCount: socket.receiveBufferByteCount,
       sendBufferByteCount: socket.sendBufferByteCount, processorTime: MonotonicClock.threadProcessorTime)
   }

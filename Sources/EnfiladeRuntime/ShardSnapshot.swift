@@ -3,6 +3,7 @@
 package import EnfiladeEngine
 package import EnfiladeIO
 package import EnfiladeStreams
+package import EnfiladeTransport
 package import EnfiladeWire
 
 /// A shard's counters at one moment.
@@ -19,6 +20,10 @@ package struct ShardSnapshot: Sendable {
   package var drops: DropCounters
   /// Datagrams that found the socket's buffer full.
   package var egressDrops: EgressDrops
+  /// What became of TCP connections.
+  package var streams: StreamCounters
+  /// TCP connections there are.
+  package var streamCount: Int
   package var refusals: SendRefusals
   package var segmentation: UDPSocket.Segmentation
   package var coalescesReceive: Bool

@@ -191,7 +191,11 @@ struct FloodTests {
     }
     world.run(for: .milliseconds(100))
     let elapsed = world.now - started
-    #expect(world.engine.census == before)
+    var after = world.engine.census
+    // A history forgets four times in a second what has grown too old.
+    #expect(abs(after.leasedSlots - before.leasedSlots) <= 64)
+    after.leasedSlots = before.leasedSlots
+    #expect(after == before)
     #expect(world.engine.census.fragments == fragments)
     #expect(world.events.count == states)
     #expect(world.states(of: call.publisher) == [.connected])

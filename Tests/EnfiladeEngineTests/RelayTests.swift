@@ -260,4 +260,114 @@ struct RelayTests {
     #expect(mirrors == 0)
     Self.expectAllHome(world)
   }
+
+  @Test("A shard that lets go and comes back before home has heard either is lent everything once more, and gives all of it back")
+  func comeAndGoUnheard() {
+    let (world, publisher, subscribers) = Self.room(seed: 112, kinds: [.video])
+    world.run(for: .seconds(Int64(1)))
+    let slot = subscribers[0].slot(.video)
+    world.perform(.bind(slot.key, nil))
+    world.run(for: .milliseconds(100))
+    world.stalledShards = [0]
+    for _ in 0..<3 {
+      world.subscribe(subscribers[0], to: publisher, .video)
+      world.perform(.bind(slot.key, nil))
+    }
+    world.subscribe(subscribers[0], to: publisher, .video)
+    world.stalledShards = []
+    let before = subscribers[0].packets(on: slot).count
+    world.run(for: .seconds(Int64(1)))
+    let packets = subscribers[0].packets(on: slot).dropFirst(before)
+    #expect(packets.count > 40)
+    for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
+    Self.expectAllHome(world)
+  }
+
+  @Test(
+    "A place that another publication's stream takes while the lane is stuck never serves the old one's subscribers",
+    arguments: 113..<121 as Range<UInt64>)
+  func placeTakenUnheard(seed: UInt64) {
+    let world = EngineWorld(seed: seed, shards: 2, slotCount: 8192)
+    let first = world.addPeer("first", publishes: [.video])
+    let subscriber = world.addPeer("subscriber", receives: [.video, .video])
+    let second = world.addPeer("second", publishes: [.video])
+    world.connect()
+    second.stream(.video).isPaused = true
+    world.subscribe(subscriber, to: first, .video)
+    world.perform(.bind(subscriber.slot(.video, 1).key, second.stream(.video).publication))
+    world.run(for: .seconds(Int64(1)))
+    #expect(subscriber.packets(on: subscriber.slot(.video)).count > 40)
+    // Home fills the lane; then the first stream ends, and the second begins in its place.
+    first.stream(.video).packetsPerFrame = 40
+    world.stalledShards = [1]
+    world.run(for: .seconds(Int64(5)))
+    #expect(world.engines[0].drops[.laneFull] > 0)
+    first.sendGoodbye([first.stream(.video).ssrc], in: world)
+    first.stream(.video).isPaused = true
+    world.run(for: .milliseconds(100))
+    second.stream(.video).isPaused = false
+    world.run(for: .milliseconds(200))
+    // The lane gets room for the word of it and for packets behind it. The subscriber lets the second go before it hears of either.
+    let isFull = world.engines[1].takeRelayed(at: world.now)
+    #expect(isFull)
+    world.run(for: .milliseconds(200))
+    #expect(world.engines[0].laneBacklogCount == 0)
+    world.stalledShards = []
+    world.perform(.bind(subscriber.slot(.video, 1).key, nil))
+    world.run(for: .seconds(Int64(1)))
+    let foreign = subscriber.packets(on: subscriber.slot(.video)).filter {
+      world.origin(of: $0)?.publication == second.stream(.video).publication
+    }
+    #expect(foreign.isEmpty)
+    #expect(subscriber.packets(on: subscriber.slot(.video, 1)).isEmpty)
+    Self.expectAllHome(world)
+  }
+
+  /// A key frame of L1T2 that brings its structure; see appendix A.8.3 of the AV1 RTP payload format. Its templates have the numbers 5 to 7.
+  private static func structure(frame: UInt16) -> [UInt8] {
+    [0xC5] + big(UInt64(frame), 2) + [0x80, 0xA1, 0x1E, 0xA8, 0x51, 0x41, 0x01, 0x0C, 0x09, 0xFC, 0x05, 0x9C]
+  }
+
+  @Test("Packets that cannot be read are lent once, whatever comes before and after them")
+  func unreadable() throws {
+    var numbers = PeerNumbers()
+    numbers.av1 = 45
+    numbers.dependencyDescriptor = 9
+    let world = EngineWorld(seed: 121, shards: 2)
+    let publisher = world.addPeer("publisher", publishes: [.video], numbers: numbers) { $0.published[0].isPaused = true }
+    let away = world.addPeer("away", receives: [.video], numbers: numbers)
+    let home = world.addPeer("home", receives: [.video], numbers: numbers)
+    world.connect()
+    for subscriber in [away, home] { world.subscribe(subscriber, to: publisher, .video) }
+    world.run(for: .milliseconds(50))
+    let stream = publisher.stream(.video)
+    // A key frame; a descriptor that ends early; a frame of a structure that has not come; a key frame, and what follows it.
+    for round in 0..<3 {
+      let frame = UInt8(10 * round)
+      let descriptors = [
+        Self.structure(frame: UInt16(frame)), [0xC6, 0], [0xDE, 0, frame + 2], Self.structure(frame: UInt16(frame + 3)),
+        [0xC7, 0, frame + 4],
+      ]
+      for (position, descriptor) in descriptors.enumerated() {
+        let index = stream.next
+        stream.next = index + 1
+        let packet = RTPBytes(
+          payloadType: 45, marker: true, sequence: index.wire.rawValue, timestamp: UInt32(3000 * (5 * round + position)),
+          ssrc: stream.ssrc.rawValue, extensions: [.init(numbers.mid, stream.mid), .init(9, descriptor)],
+          payload: [0x10] + [UInt8](repeating: UInt8(10 * round + position), count: 99))
+        publisher.sendRTP(packet, index: index, in: world)
+        world.run(for: .milliseconds(5))
+      }
+    }
+    world.run(for: .milliseconds(100))
+    for subscriber in [away, home] {
+      let packets = subscriber.packets(on: subscriber.slot(.video))
+      #expect(packets.map { $0.payload[1] } == [0, 3, 4, 10, 13, 14, 20, 23, 24])
+      for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
+    }
+    let (malformed, unknown) = (world.engine.drops[.frameUnreadable], world.engine.drops[.structureUnknown])
+    #expect(malformed == 3)
+    #expect(unknown == 3)
+    Self.expectAllHome(world)
+  }
 }

@@ -155,7 +155,11 @@ struct BoundsTests {
     for kind in MediaKind.allCases { world.subscribe(subscriber, to: publisher, kind) }
     world.run(for: .seconds(Int64(2)))
     #expect(world.engine.drops[.slabExhausted] > 100)
-    #expect(world.engine.census.leasedSlots == 48)
+    #expect(world.engine.census.leasedSlots <= 48)
+    // What is a quarter of a second old makes room for what comes.
+    let late = subscriber.packets(on: subscriber.slot(.video)).count
+    world.run(for: .seconds(Int64(2)))
+    #expect(subscriber.packets(on: subscriber.slot(.video)).count > late + 20)
     world.removeLink(of: publisher)
     #expect(world.engine.census.leasedSlots == 0)
     let other = world.addPeer("c", publishes: [.audio])

@@ -38,10 +38,12 @@ struct SimulcastTests {
     }
   }
 
-  private static func room(seed: UInt64, shards: Int, subscribers: Int = 2) -> Room {
+  private static func room(seed: UInt64, shards: Int, subscribers: Int = 2, groupsEncodingsBySource: Bool = false) -> Room {
     let world = EngineWorld(seed: seed, shards: shards)
     var encodings: [PublishedStream] = []
-    let publisher = world.addPeer("publisher") { encodings = world.addSimulcast(["q", "h", "f"], to: $0) }
+    var numbers = PeerNumbers()
+    numbers.groupsEncodingsBySource = groupsEncodingsBySource
+    let publisher = world.addPeer("publisher", numbers: numbers) { encodings = world.addSimulcast(["q", "h", "f"], to: $0) }
     let peers = (0..<subscribers).map { world.addPeer("subscriber \($0)", receives: [.video]) }
     world.connect()
     for peer in peers { world.subscribe(peer, to: publisher, .video) }
@@ -81,6 +83,27 @@ struct SimulcastTests {
       #expect(room.current(room.subscribers[1]) == 2)
     }
     for subscriber in room.subscribers { room.expectContinuous(subscriber) }
+    Self.expectAllHome(room.world)
+  }
+
+  @Test("Encodings that a group of sources tells apart are chosen like those that have names, and repaired", arguments: [1, 3])
+  func sourceGroup(shards: Int) {
+    let room = Self.room(seed: 220, shards: shards, groupsEncodingsBySource: true)
+    room.world.run(for: .seconds(Int64(2)))
+    room.publisher.uplink = VirtualLink(lossPerMille: 50)
+    for (width, height, expected) in [(320, 180, 0), (640, 360, 1), (1280, 720, 2), (320, 180, 0)] as [(UInt16, UInt16, Int)] {
+      room.setSize(width, height, of: room.subscribers[0])
+      room.world.run(for: .seconds(Int64(2)))
+      #expect(room.current(room.subscribers[0]) == expected)
+      #expect(room.current(room.subscribers[1]) == 2)
+    }
+    room.publisher.uplink = VirtualLink()
+    room.world.run(for: .seconds(Int64(1)))
+    for subscriber in room.subscribers {
+      let packets = subscriber.packets(on: subscriber.slot(.video)).sorted { $0.index < $1.index }
+      #expect(packets.count > 300)
+      for (one, next) in zip(packets, packets.dropFirst()) { #expect(next.index - one.index == 1) }
+    }
     Self.expectAllHome(room.world)
   }
 

@@ -12,25 +12,38 @@ struct TableTests {
   func deadlineQueue(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     var queue = DeadlineQueue()
-    var model: [Int: Int64] = [:]
+    // What only comes nearer, and what is moved.
+    var fixed: [Int: Int64] = [:]
+    var movable: [Int: Int64] = [:]
+    var model: [Int: Int64] { fixed.merging(movable) { min($0, $1) } }
     var now: Int64 = 0
     for _ in 0..<2000 {
       let index = Int(random.next() % 80)
       let at = now + Int64(random.next() % 50)
-      switch random.next() % 6 {
+      switch random.next() % 8 {
       case 0:
         queue.set(.distantFuture, for: index)
-        model[index] = nil
-      case 1, 2:
+        (fixed[index], movable[index]) = (nil, nil)
+      case 1:
         queue.set(Instant(nanoseconds: at), for: index)
-        model[index] = at
+        (fixed[index], movable[index]) = (at, nil)
+      case 2:
+        queue.set(Instant(nanoseconds: at + 7), movable: Instant(nanoseconds: at), for: index)
+        (fixed[index], movable[index]) = (at + 7, at)
       case 3:
         queue.advance(Instant(nanoseconds: at), for: index)
-        model[index] = min(model[index] ?? .max, at)
+        fixed[index] = min(fixed[index] ?? .max, at)
+      case 4, 5:
+        queue.move(Instant(nanoseconds: at), for: index)
+        movable[index] = at
+      case 6 where random.next() % 4 == 0:
+        queue.move(.distantFuture, for: index)
+        movable[index] = nil
       default:
         now += Int64(random.next() % 20)
         while let due = queue.popDue(at: Instant(nanoseconds: now)) {
-          let deadline = model.removeValue(forKey: due)
+          let deadline = model[due]
+          (fixed[due], movable[due]) = (nil, nil)
           #expect(deadline != nil && deadline! <= now)
           #expect(model.values.allSatisfy { $0 >= deadline! })
         }

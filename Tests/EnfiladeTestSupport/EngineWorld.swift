@@ -1,15 +1,20 @@
 // The engines of one or more shards in virtual time, with their peers and the paths between. It holds the engine's driver to the rules: drain after every
 // change, never let time go back. It holds the engine to some of its own: no deadline that is due stays due, no outgoing number is used twice.
 
+package import EnfiladeCongestion
 package import EnfiladeEngine
+package import EnfiladeMixing
 import EnfiladeRTP
+import EnfiladeSRTP
 import EnfiladeSTUN
-import EnfiladeTransport
+package import EnfiladeTransport
 package import EnfiladeWire
 
 /// A world from a seed: run twice, it is the same twice.
 package final class EngineWorld {
   package var engines = UniqueArray<ShardEngine>()
+  package var workers = UniqueArray<MixWorker>()
+  package private(set) var mixEvents: [MixEvent] = []
   package private(set) var now: Instant
   package let wallClock: WallClock
   package let protectors: [NullProtector]
@@ -28,7 +33,14 @@ package final class EngineWorld {
   package private(set) var sentCount = 0
   package private(set) var largestRun = 0
 
-  private var flights = FlightQueue()
+  /// TCP connections of peers of the first shard.
+  package var streams = StreamTable()
+  /// Connections whose peers read nothing for now.
+  package var blockedStreams: Set<SocketAddress> = []
+  /// What came to a peer over TCP and is no whole frame yet.
+  var streamRests: [SocketAddress: [UInt8]] = [:]
+
+  var flights = FlightQueue()
   private var shards: [LinkID: Int] = [:]
   private var slotShards: [SlotKey: Int] = [:]
   private var outgoing = UniqueArray<OutgoingDatagram>(minimumCapacity: 1024)
@@ -46,7 +58,7 @@ package final class EngineWorld {
 
   package init(
     seed: UInt64, shards: Int = 1, linkCapacity: Int = 64, slotCount: Int = 4096, levelsRuns: Bool = true,
-    start: Instant = Instant(nanoseconds: 1_000_000_000)
+    congestion: CongestionProfile? = nil, inboundLimit: Bitrate = .zero, start: Instant = Instant(nanoseconds: 1_000_000_000)
   ) {
     random = SeededRandom(seed: seed)
     now = start
@@ -57,7 +69,9 @@ package final class EngineWorld {
       var configuration = ShardConfiguration(
         shard: UInt8(shard), seed: random.next(), wallClock: wallClock, linkCapacity: linkCapacity, slotCount: slotCount)
       configuration.levelsRuns = levelsRuns
-      engines.append(ShardEngine(configuration, protector: protectors[shard], handshakes: handshakes))
+      configuration.congestion = congestion
+      configuration.inboundLimit = inboundLimit
+      engines.append(ShardEngine(configuration, protector: ClearProtector(protectors[shard]), handshakes: handshakes))
     }
     arena = .allocate(byteCount: Self.arenaByteCount, alignment: 64)
     for first in 0..<shards { for second in first + 1..<max(first + 1, shards) { connect(first, second) } }
@@ -72,6 +86,20 @@ package final class EngineWorld {
     for _ in 0..<behind { rest.append(engines.removeLast()) }
     engines.append(other)
     for _ in 0..<behind { engines.append(rest.removeLast()) }
+  }
+
+  /// Adds a media worker, before anything runs.
+  package func addWorker(_ codecs: any AudioCodecFactory, slotCount: Int = 512) {
+    workers.append(
+      MixWorker(
+        number: UInt8(engines.count + workers.count), slotCount: slotCount, codecs: codecs, wallClock: wallClock, seed: random.next()))
+    for shard in 0..<engines.count { ShardEngine.connect(&engines[shard], &workers[workers.count - 1]) }
+  }
+
+  /// Has a command carried out by the first media worker.
+  package func perform(_ command: MixCommand) {
+    workers[0].perform(command, at: now)
+    drain()
   }
 
   /// The only shard's engine, or the first one's.
@@ -89,6 +117,7 @@ package final class EngineWorld {
   package var nextEngineDeadline: Instant {
     var next = Instant.distantFuture
     for shard in running { next = min(next, engines[shard].nextDeadline) }
+    for worker in 0..<workers.count { next = min(next, workers[worker].nextDeadline) }
     return next
   }
 
@@ -119,8 +148,10 @@ package final class EngineWorld {
 
   private func shard(of command: Command) -> Int {
     switch command {
-    case .addLink(let id, _), .configure(let id, _), .restartICE(let id, _, _), .removeLink(let id): shards[id] ?? 0
-    case .bind(let slot, _), .setTarget(let slot, _): slotShards[slot] ?? 0
+    case .addPlainLink(let id, _): shards[id] ?? 0
+    case .addLink(let id, _), .configure(let id, _), .restartICE(let id, _, _), .removeLink(let id), .setPolicy(let id, _):
+      shards[id] ?? 0
+    case .bind(let slot, _), .listen(let slot, _), .setTarget(let slot, _): slotShards[slot] ?? 0
     case .setMuted(let key, _): Int(key.shard)
     }
   }
@@ -248,6 +279,11 @@ package final class EngineWorld {
     }
     if !batch.isEmpty { deliver(batch) }
     for peer in peers where peer.nextDeadline <= now { peer.handleTimeout(at: now, in: self) }
+    for worker in 0..<workers.count where workers[worker].nextDeadline <= now {
+      workers[worker].handleTimeout(at: now)
+      drain()
+      if workers[worker].nextDeadline <= now { violations.append("a tick stays due after it was made, at \(now.nanoseconds)") }
+    }
     for shard in running where engines[shard].nextDeadline <= now {
       engines[shard].handleTimeout(at: now)
       drain()
@@ -259,7 +295,7 @@ package final class EngineWorld {
 
   /// Sends a peer's datagram on its way.
   package func transmit(_ bytes: [UInt8], from peer: ScriptedPeer, transportNumber: UInt16? = nil) {
-    for arrival in peer.uplink.arrivals(at: now, using: &random) {
+    for arrival in peer.uplink.arrivals(of: bytes.count, at: now, using: &random) {
       flights.insert(bytes, arriving: arrival, address: peer.address, isForEngine: true, transportNumber: transportNumber)
     }
   }
@@ -318,6 +354,7 @@ package final class EngineWorld {
   }
 
   private func take(_ bytes: [UInt8], from address: SocketAddress, segmentByteCount: Int, isTruncated: Bool, at offset: Int, shard: Int) {
+    if address.isTCP { return takeStream(bytes, from: address, shard: shard) }
     precondition(offset + bytes.count <= Self.arenaByteCount)
     let place = arena + offset
     bytes.withUnsafeBytes { if let base = $0.baseAddress { place.copyMemory(from: base, byteCount: $0.count) } }
@@ -338,6 +375,12 @@ package final class EngineWorld {
     while !isQuiet {
       for shard in running { drain(shard) }
       isQuiet = true
+      for worker in 0..<workers.count {
+        while workers[worker].takeRelayed(at: now) {}
+        while let event = workers[worker].pollEvent() { mixEvents.append(event) }
+        while workers[worker].takeShardToWake() != nil { isQuiet = false }
+        if workers[worker].laneWork == .toTake { isQuiet = false }
+      }
       for shard in running where engines[shard].takeShardToWake() != nil || engines[shard].laneWork == .toTake { isQuiet = false }
     }
     // Slots that went home after their owner had looked.
@@ -351,7 +394,10 @@ package final class EngineWorld {
     while true {
       let isFull = engines[shard].takeRelayed(at: now)
       while engines[shard].pollTransmit(into: &outgoing, at: now) > 0 {
-        for position in 0..<outgoing.count { route(outgoing[position]) }
+        for position in 0..<outgoing.count {
+          if outgoing[position].address.isTCP { streams.send(outgoing[position], at: now) } else { route(outgoing[position]) }
+        }
+        carryStreams()
         rounds += 1
         precondition(rounds < 100_000, "the engine never runs dry")
       }
@@ -379,14 +425,14 @@ package final class EngineWorld {
         strays.append((now, datagram.address, bytes))
         continue
       }
-      for arrival in peer.downlink.arrivals(at: now, using: &random) {
+      for arrival in peer.downlink.arrivals(of: bytes.count, at: now, using: &random) {
         flights.insert(bytes, arriving: arrival, address: datagram.address, isForEngine: false)
       }
     }
   }
 
   /// No number of a source goes out twice (RFC 3711 §9.1: the same keystream must not be used twice).
-  private func note(_ bytes: [UInt8], to address: SocketAddress) {
+  func note(_ bytes: [UInt8], to address: SocketAddress) {
     guard DatagramKind(bytes.rawBytes) == .rtp, let header = RTPFixedHeader.parse(bytes.rawBytes) else { return }
     let wide = ledgers[address, default: [:]][header.ssrc.rawValue, default: Ledger()].unwrapper.unwrap(header.sequenceNumber)
     if !ledgers[address]![header.ssrc.rawValue]!.used.insert(wide.rawValue).inserted {

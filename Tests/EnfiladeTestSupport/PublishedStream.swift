@@ -29,6 +29,12 @@ package final class PublishedStream {
   /// Packets of a key frame, when it has another number of them.
   package var keyframePacketCount: Int?
   package var payloadByteCount: Int
+  /// Whether frames come in three temporal layers: every fourth of the lowest, with two fifths of the bits, every second up to the middle one.
+  package var hasTemporalLayers = false
+  /// The next frame's place in its group of four, its picture id, and the number of the last frame of the lowest layer.
+  package var layerPlace = 0
+  package var picture: UInt16 = 0x7FF0
+  package var tl0: UInt8 = 0xFE
   package var nextFrameAt = Instant.distantFuture
   package var isPaused = false
   package var wantsKeyframe = true
@@ -39,6 +45,9 @@ package final class PublishedStream {
   /// Whether each packet says which section it belongs to.
   package var carriesMID = true
   package var audioLevel: UInt8? = 0x23
+  /// What each packet carries beside that, asked for when it is made.
+  package var moreExtensions: ((Instant) -> [RTPBytes.Extension])?
+  package var usesTwoByteForm = false
   /// Clear packets by number, for repair.
   package var sent: [UInt16: RTPBytes] = [:]
   package var sentCount = 0

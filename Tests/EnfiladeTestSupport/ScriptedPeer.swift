@@ -13,14 +13,25 @@ package struct PeerNumbers: Sendable {
   package var red: UInt8?
   package var vp8: UInt8 = 96
   package var vp8Retransmission: UInt8? = 97
+  package var av1: UInt8?
+  package var h264: UInt8?
+  package var h264Retransmission: UInt8?
   package var mid: UInt8 = 4
   package var rid: UInt8 = 13
   package var repairedRid: UInt8 = 14
   package var audioLevel: UInt8 = 1
+  package var dependencyDescriptor: UInt8?
+  /// Extensions beside those that every peer has.
+  package var others: [ExtensionKind: UInt8] = [:]
+  /// RFC 8285 §6.
+  package var allowsMixedExtensions = false
   package var transportSequenceNumber: UInt8? = 3
   package var videoFeedback: FeedbackCapabilities = [.nack, .pictureLossIndication, .fullIntraRequest, .transportWide]
   package var audioFeedback: FeedbackCapabilities = [.transportWide]
   package var reducedSizeRTCP = true
+  /// Encodings are told apart by a group of sources (RFC 5576 §4.2, semantics SIM) that the description names, and packets name neither them
+  /// nor their section.
+  package var groupsEncodingsBySource = false
 
   package init() {}
 
@@ -33,11 +44,14 @@ package struct PeerNumbers: Sendable {
           feedback: audioFeedback)
       ] + (red.map { [NegotiatedFormat(format: .red, payloadType: PayloadType($0), feedback: audioFeedback)] } ?? [])
     case .video:
-      [
-        NegotiatedFormat(
-          format: .vp8, payloadType: PayloadType(vp8), retransmissionPayloadType: vp8Retransmission.map { PayloadType($0) },
-          feedback: videoFeedback)
-      ]
+      [(MediaFormat.vp8, vp8 as UInt8?, vp8Retransmission), (.av1, av1, nil), (.h264ConstrainedBaseline, h264, h264Retransmission)]
+        .compactMap { format, number, retransmission in
+          number.map {
+            NegotiatedFormat(
+              format: format, payloadType: PayloadType($0), retransmissionPayloadType: retransmission.map { PayloadType($0) },
+              feedback: videoFeedback)
+          }
+        }
     }
   }
 
@@ -48,8 +62,10 @@ package struct PeerNumbers: Sendable {
     if kind == .video {
       map[.rid] = rid
       map[.repairedRid] = repairedRid
+      map[.dependencyDescriptor] = dependencyDescriptor
     }
     map[.transportSequenceNumber] = transportSequenceNumber
+    for (extensionKind, identifier) in others { map[extensionKind] = identifier }
     return map
   }
 }
@@ -95,6 +111,9 @@ package final class ScriptedPeer {
   package var sendsReports = true
   /// What its receiver reports say it loses, in 256ths.
   package var reportedLoss: UInt8 = 0
+  /// Receiver reports say what was lost, and not ``reportedLoss``.
+  package var measuresLoss = false
+  var reportedArrivals: [SSRC: (Int64, Int)] = [:]
   package var nextReportAt = Instant.distantFuture
   package var nextTransportNumber: UInt16 = 0
   /// Transport-wide numbers that reached the engine, in order, with the moment.
@@ -111,6 +130,12 @@ package final class ScriptedPeer {
   package var nextNACKAt = Instant.distantFuture
   var missing: [SSRC: MissingNumbers] = [:]
   package var retransmissionCount = 0
+  /// Empty packets on retransmission streams: a probe's.
+  package var emptyCount = 0
+  package var reporting = ReportingStyle.nothing
+  var reporter = ArrivalReporter()
+  /// Transport-wide numbers that came, in order, with the moment.
+  package var transportNumbers: [(number: UInt16, at: Instant)] = []
   package var rejections: [ProtectionOutcome: Int] = [:]
   package var strayCount = 0
   /// Datagrams of any kind that came.
@@ -149,15 +174,17 @@ package final class ScriptedPeer {
         // Encodings of one section follow one another; the first stands for all.
         index == 0 || published[index - 1].publication != stream.publication
       }.map { _, stream in
-        let rids = published.filter { $0.publication == stream.publication && !$0.rid.isEmpty }.map(\.rid)
+        let encodings = published.filter { $0.publication == stream.publication && !$0.rid.isEmpty }
+        let isGroup = numbers.groupsEncodingsBySource
         return ReceiveSection(
           publication: stream.publication, mid: stream.mid, kind: stream.kind, formats: numbers.formats(stream.kind),
-          extensions: numbers.extensions(stream.kind), encodingCount: max(1, rids.count), rids: rids)
+          extensions: numbers.extensions(stream.kind), encodingCount: max(1, encodings.count), rids: isGroup ? [] : encodings.map(\.rid),
+          sources: isGroup ? encodings.map(\.ssrc) : [], retransmissionSources: isGroup ? encodings.map(\.retransmissionSSRC) : [])
       },
       send: slots.map { slot in
         SendSection(
           slot: slot.key, mid: slot.mid, kind: slot.kind, formats: numbers.formats(slot.kind), extensions: numbers.extensions(slot.kind),
-          allowsMixedExtensions: false, source: slot.ssrc, retransmissionSource: slot.retransmissionSSRC)
+          allowsMixedExtensions: numbers.allowsMixedExtensions, source: slot.ssrc, retransmissionSource: slot.retransmissionSSRC)
       }, reducedSizeRTCP: numbers.reducedSizeRTCP)
   }
 
@@ -167,7 +194,7 @@ package final class ScriptedPeer {
     for stream in published where !stream.isPaused { next = min(next, stream.nextFrameAt) }
     if sendsReports { next = min(next, nextReportAt) }
     if sendsNACK { next = min(next, nextNACKAt) }
-    return next
+    return min(next, nextReporting)
   }
 
   // MARK: Time
@@ -188,6 +215,7 @@ package final class ScriptedPeer {
       nextReportAt = now + .seconds(Int64(1))
       sendReports(at: now, in: world)
     }
+    if nextReporting <= now { sendArrivalReports(at: now, in: world) }
     if sendsNACK, nextNACKAt <= now {
       nextNACKAt = now + .milliseconds(20)
       sendNACKs(at: now, in: world)

@@ -1,6 +1,7 @@
 // A small WebRTC client on a real socket, with real cryptography: it offers, connects, sends Opus- and VP8-shaped media and keeps what it gets.
 // It has no thread of its own; whoever holds it calls ``pump()``.
 
+import EnfiladeCongestion
 import EnfiladeDTLS
 import EnfiladeIO
 import EnfiladeRTP
@@ -38,6 +39,8 @@ package final class TestClient {
 
   // What it sends.
   package var isSending = false
+  /// Makes the payloads of its sound, one every 20 ms; `nil` sends what no decoder takes.
+  package var makeOpus: (() -> [UInt8])?
   /// How loud its sound says it is (RFC 6464), in −dBov, up to 127; `nil` says nothing.
   package var audioLevel: UInt8?
   package private(set) var sentCounts: [String: Int] = [:]
@@ -48,6 +51,7 @@ package final class TestClient {
   package private(set) var feedback: [ReceivedRTCP] = []
   package private(set) var rejections: [ProtectionOutcome: Int] = [:]
   package private(set) var datagramCount = 0
+  private var recorder = ReceivedPacketRecorder()
 
   package let address: SocketAddress
   private let socket: UDPSocket
@@ -64,6 +68,14 @@ package final class TestClient {
   private var nextReportAt = Instant.zero
   private let clock = wallClock()
   private var remoteUfrag = ""
+  /// Whether it connects to passive TCP candidates (RFC 6544), and to no others.
+  private let usesTCP: Bool
+  private var stream: StreamSocket?
+  private var streamAddress: SocketAddress?
+  private var streamInput: [UInt8] = []
+  private var streamOutput: [UInt8] = []
+  /// Whether it leaves what comes over TCP where it is.
+  package var isReading = true
 
   /// The state of one stream that is sent.
   private struct Outgoing {
@@ -83,8 +95,9 @@ package final class TestClient {
   static let levelIdentifier: UInt8 = 5
 
   /// A client on a free loopback port.
-  package init(name: String, profiles: [SRTPProfile] = SRTPProfile.allCases) throws {
+  package init(name: String, profiles: [SRTPProfile] = SRTPProfile.negotiated, usesTCP: Bool = false) throws {
     self.name = name
+    self.usesTCP = usesTCP
     socket = try UDPSocket(bindingTo: SocketAddress(ipv4: 0x7F00_0001, port: 0))
     address = socket.localAddress
     factory = try OpenSSLHandshakeFactory(profiles: profiles)
@@ -152,7 +165,9 @@ package final class TestClient {
       sections[index].remoteRetransmissionSource = section.retransmission(of: source)
     }
     guard let remote = answer.transport.credentials else { throw TestClientError.noCredentials }
-    let addresses = answer.transport.candidates.compactMap(\.socketAddress).filter { $0.low == 0x7F00_0001 && !$0.isIPv6 }
+    let wanted = answer.transport.candidates.filter { usesTCP ? $0.isPassiveTCP : $0.isUDP }
+    let addresses = wanted.compactMap(\.socketAddress).filter { ($0.low == 0x7F00_0001 && !$0.isIPv6) || ($0.low == 1 && $0.isIPv6) }
+    if usesTCP, stream == nil, let first = addresses.first { stream = try StreamSocket(connectingTo: first) }
     try take(ufrag: remote.ufrag, password: remote.password, addresses: addresses)
     if handshake == nil {
       handshake = factory.makeHandshake(
@@ -169,6 +184,7 @@ package final class TestClient {
   }
 
   private func take(ufrag: String, password: String, addresses: [SocketAddress]) throws {
+    if let first = addresses.first { streamAddress = first }
     guard let remote = EnfiladeSTUN.ICECredentials(ufrag: ufrag, password: password) else { throw TestClientError.noCredentials }
     let now = MonotonicClock.now
     if agent == nil {
@@ -199,6 +215,9 @@ package final class TestClient {
       nextReportAt = now + .milliseconds(500)
       sendReports(at: now)
     }
+    while let deadline = recorder.nextDeadline, deadline <= now {
+      sendRTCP { _ = recorder.pollFeedback(into: &$0, senderSSRC: SSRC(1), mediaSSRC: SSRC(2), at: now) }
+    }
     guard isSending else { return }
     for section in sections where section.direction.sends && section.isAccepted {
       while let at = outgoing[section.mid]?.nextFrameAt, at <= now { sendFrame(section) }
@@ -218,12 +237,42 @@ package final class TestClient {
   }
 
   private func send(_ bytes: [UInt8], to destination: SocketAddress) {
+    if usesTCP {
+      streamOutput += [UInt8(bytes.count >> 8), UInt8(bytes.count & 255)] + bytes
+      return flushStream()
+    }
     var copy = bytes
     copy.withUnsafeMutableBytes { buffer in
       guard let base = buffer.baseAddress else { return }
       var datagram = OutgoingDatagram(base: base, byteCount: buffer.count, to: destination)
       withUnsafePointer(to: &datagram) { _ = socket.send(UnsafeBufferPointer(start: $0, count: 1)) }
     }
+  }
+
+  /// Breaks the connection off without a word in any protocol but TCP's.
+  package func dropStream() { stream = nil }
+
+  private func flushStream() {
+    guard let stream else { return streamOutput.removeAll() }
+    while !streamOutput.isEmpty {
+      guard case .bytes(let count) = streamOutput.withUnsafeBytes({ stream.send($0) }) else { return }
+      streamOutput.removeFirst(count)
+    }
+  }
+
+  private func receiveStream() {
+    guard isReading, let stream, let source = agent?.selectedAddress ?? streamAddress else { return }
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while case .bytes(let count) = buffer.withUnsafeMutableBytes({ stream.receive(into: $0) }) {
+      streamInput += buffer[..<count]
+    }
+    var offset = 0
+    while case .frame(let range) = StreamFraming.next(in: streamInput.rawBytes, at: offset) {
+      handle(Array(streamInput[range]), from: source)
+      offset = range.upperBound
+    }
+    streamInput.removeFirst(offset)
+    flushStream()
   }
 
   private func runAgent(at now: Instant) {
@@ -251,6 +300,7 @@ package final class TestClient {
   }
 
   private func receiveAll() {
+    if usesTCP { return receiveStream() }
     while true {
       let count = socket.receive(into: batch)
       guard count > 0 else { return }
@@ -309,7 +359,7 @@ extension TestClient {
       stream.tag += 1
       let payload =
         section.kind == .audio
-        ? TaggedPayload.opus(tag: stream.tag, byteCount: 90)
+        ? makeOpus?() ?? TaggedPayload.opus(tag: stream.tag, byteCount: 90)
         : TaggedPayload.vp8(tag: stream.tag, isFirst: position == 0, isKeyframe: isKeyframe, byteCount: 1000 + position)
       var packet = RTPBytes(
         payloadType: section.kind == .audio ? Self.opusType : Self.vp8Type, marker: section.kind == .video && position == count - 1,
@@ -394,6 +444,7 @@ extension TestClient {
       rejections[opened.outcome, default: 0] += 1
       return
     }
+    if let data = rtp[3] { recorder.record(UInt16(truncatingIfNeeded: number(data[...])), at: now) }
     var packet = ReceivedPacket(at: now, index: opened.index, rtp: rtp, originalSequence: nil, payload: rtp.payload, tag: nil)
     if rtp.payloadType == Self.vp8RetransmissionType, rtp.payload.count >= 2 {
       packet.originalSequence = UInt16(number(rtp.payload[0..<2]))

@@ -10,25 +10,51 @@ package struct VirtualLink: Sendable {
   /// Of a thousand datagrams so many are lost, and so many come twice.
   package var lossPerMille: UInt64
   package var duplicationPerMille: UInt64
+  /// What it carries, behind a queue that drops what would wait longer; `nil` for as much as comes.
+  package var rate: Bitrate?
+  package var queue: TimeDelta
+  /// When the last datagram that was taken is through.
+  private var freeAt = Instant.zero
+  package private(set) var droppedCount = 0
 
   package init(
-    delay: TimeDelta = .milliseconds(10), jitter: TimeDelta = .zero, lossPerMille: UInt64 = 0, duplicationPerMille: UInt64 = 0
+    delay: TimeDelta = .milliseconds(10), jitter: TimeDelta = .zero, lossPerMille: UInt64 = 0, duplicationPerMille: UInt64 = 0,
+    rate: Bitrate? = nil, queue: TimeDelta = .milliseconds(300)
   ) {
     self.delay = delay
     self.jitter = jitter
     self.lossPerMille = lossPerMille
     self.duplicationPerMille = duplicationPerMille
+    self.rate = rate
+    self.queue = queue
   }
 
+  /// How long a datagram sent now would wait.
+  package func waiting(at now: Instant) -> TimeDelta { rate == nil ? .zero : max(.zero, freeAt - now) }
+
   /// When copies of a datagram sent `now` arrive: none, one or two.
-  package func arrivals(at now: Instant, using random: inout SeededRandom) -> [Instant] {
+  package mutating func arrivals(of byteCount: Int, at now: Instant, using random: inout SeededRandom) -> [Instant] {
+    guard let waited = transmit(byteCount, at: now) else { return [] }
     if lossPerMille > 0, random.next() % 1000 < lossPerMille { return [] }
     var copies = 1
     if duplicationPerMille > 0, random.next() % 1000 < duplicationPerMille { copies = 2 }
     return (0..<copies).map { _ in
       let extra = jitter > .zero ? Int64(random.next() % UInt64(jitter.nanoseconds)) : 0
-      return now + delay + TimeDelta(nanoseconds: extra)
+      return now + waited + delay + TimeDelta(nanoseconds: extra)
     }
+  }
+
+  /// How long it takes until the last bit is on the link; `nil` when the queue has no room.
+  private mutating func transmit(_ byteCount: Int, at now: Instant) -> TimeDelta? {
+    guard let rate else { return .zero }
+    let begin = max(now, freeAt)
+    guard begin - now <= queue else {
+      droppedCount += 1
+      return nil
+    }
+    // With IPv4 and UDP headers.
+    freeAt = begin + .seconds(Double(byteCount + 28) * 8 / Double(rate.bitsPerSecond))
+    return freeAt - now
   }
 }
 
