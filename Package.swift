@@ -68,12 +68,14 @@ let package = Package(
     .target(name: "EnfiladeCongestion", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeStreams", dependencies: ["EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(name: "EnfiladeTransport", dependencies: ["EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
+    .target(name: "EnfiladeMixing", dependencies: ["EnfiladeForwarding", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(
       name: "EnfiladeForwarding", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: pure),
     .target(
       name: "EnfiladeEngine",
       dependencies: [
-        "CEnfiladeShims", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN",
+        "CEnfiladeShims", "EnfiladeForwarding", "EnfiladeMixing", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeCongestion",
+        "EnfiladeRTP", "EnfiladeSTUN",
         "EnfiladeWire",
         .product(name: "DequeModule", package: "swift-collections"),
       ], swiftSettings: pure),
@@ -85,17 +87,20 @@ let package = Package(
       name: "EnfiladeSRTP", dependencies: ["CSRTP", "EnfiladeTransport", "EnfiladeWire"] + ipsecMBDependency,
       swiftSettings: everywhere + ipsecMBSetting),
     .target(
+      name: "EnfiladeOpus", dependencies: ["COpus", "EnfiladeMixing", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .target(
       name: "EnfiladeRuntime",
       dependencies: [
-        "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
+        "EnfiladeOpus", "EnfiladeMixing", "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams",
+        "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
       ], swiftSettings: everywhere),
 
     // MARK: The public face
     .target(
       name: "Enfilade",
       dependencies: [
-        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP",
+        "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeMixing", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN",
+        "EnfiladeSDP",
         "EnfiladeIO", "EnfiladeSRTP", "EnfiladeWire", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: everywhere),
 
@@ -115,8 +120,8 @@ let package = Package(
     .target(
       name: "EnfiladeTestSupport",
       dependencies: [
-        "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP", "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS",
-        "EnfiladeSRTP",
+        "EnfiladeEngine", "EnfiladeMixing", "EnfiladeTransport", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeSDP",
+        "EnfiladeWire", "EnfiladeIO", "EnfiladeDTLS", "EnfiladeSRTP",
       ], path: "Tests/EnfiladeTestSupport", swiftSettings: everywhere),
     .executableTarget(
       name: "enfilade-impair",
@@ -139,8 +144,9 @@ let package = Package(
     .executableTarget(
       name: "enfilade-bench",
       dependencies: [
-        "EnfiladeLoad", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire",
-        "EnfiladeIO", "EnfiladeSRTP", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Enfilade", "EnfiladeLoad", "EnfiladeRuntime", "EnfiladeOpus", "EnfiladeMixing", "EnfiladeEngine", "EnfiladeTransport",
+        "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeSTUN", "EnfiladeWire", "EnfiladeIO", "EnfiladeSRTP", "CAllocationCounter",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/enfilade-bench", swiftSettings: everywhere),
 
     // MARK: Tests
@@ -159,6 +165,9 @@ let package = Package(
       name: "EnfiladeSimulationTests",
       dependencies: ["EnfiladeSimulation", "EnfiladeForwarding", "EnfiladeCongestion", "EnfiladeRTP", "EnfiladeWire"],
       swiftSettings: everywhere),
+    .testTarget(name: "EnfiladeMixingTests", dependencies: ["EnfiladeMixing", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
+    .testTarget(
+      name: "EnfiladeOpusTests", dependencies: ["EnfiladeOpus", "EnfiladeMixing", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeStreamsTests", dependencies: ["EnfiladeStreams", "EnfiladeRTP", "EnfiladeWire"], swiftSettings: everywhere),
     .testTarget(
       name: "EnfiladeTransportTests", dependencies: ["EnfiladeTransport", "EnfiladeSTUN", "EnfiladeWire"], swiftSettings: everywhere),
@@ -168,7 +177,8 @@ let package = Package(
     .testTarget(
       name: "EnfiladeEngineTests",
       dependencies: [
-        "EnfiladeTestSupport", "EnfiladeEngine", "EnfiladeCongestion", "EnfiladeForwarding", "EnfiladeTransport", "EnfiladeStreams",
+        "EnfiladeTestSupport", "EnfiladeEngine", "EnfiladeMixing", "EnfiladeCongestion", "EnfiladeForwarding", "EnfiladeTransport",
+        "EnfiladeStreams",
         "EnfiladeSTUN", "EnfiladeRTP", "EnfiladeWire",
       ], swiftSettings: everywhere),
     .testTarget(name: "EnfiladeIOTests", dependencies: ["EnfiladeIO", "EnfiladeWire", "enfilade-impair"], swiftSettings: everywhere),
@@ -182,7 +192,8 @@ let package = Package(
     .testTarget(
       name: "EnfiladeTests",
       dependencies: [
-        "Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeEngine", "EnfiladeDTLS", "EnfiladeSRTP", "EnfiladeSTUN",
+        "Enfilade", "EnfiladeTestSupport", "EnfiladeRuntime", "EnfiladeOpus", "EnfiladeMixing", "EnfiladeEngine", "EnfiladeDTLS",
+        "EnfiladeSRTP", "EnfiladeSTUN",
         "EnfiladeTransport", "EnfiladeRTP", "EnfiladeSDP", "EnfiladeIO", "EnfiladeWire",
       ], swiftSettings: everywhere),
   ] + ipsecMBTargets,

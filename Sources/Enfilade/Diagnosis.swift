@@ -20,7 +20,7 @@ public struct Diagnosis: Sendable, Hashable {
     public let text: String
   }
 
-  /// Where clients are told to send, `address:port`, best first. Ports that the system chooses are zero.
+  /// Where clients are told to send, `address:port`, best first; TCP comes last, as `address:port/tcp`. Ports that the system chooses are zero.
   public let candidates: [String]
   /// What will not work, the worst first.
   public let findings: [Finding]
@@ -35,7 +35,10 @@ extension Engine {
   /// - Returns: what was found; an engine that runs on the same ports makes them taken.
   public static func diagnose(_ configuration: Configuration) -> Diagnosis {
     var findings: [Diagnosis.Finding] = []
-    func note(_ severity: Diagnosis.Finding.Severity, _ text: String) { findings.append(.init(severity: severity, text: text)) }
+    func note(_ severity: Diagnosis.Finding.Severity, _ text: String) {
+      let finding = Diagnosis.Finding(severity: severity, text: text)
+      if !findings.contains(finding) { findings.append(finding) }
+    }
     let bound = configuration.bindAddress.map { SocketAddress(host: $0, port: 0) }
     if let text = configuration.bindAddress, bound == .some(nil) {
       note(.error, "The address to listen on, \(text), is not an IP address.")
@@ -48,12 +51,24 @@ extension Engine {
     } else {
       for port in ports(configuration) { examine(port: port, bound: bound ?? nil, note) }
     }
+    if let tcpPort = configuration.tcpPort {
+      if !(0...65_536 - min(65_536, shards)).contains(tcpPort) {
+        note(.error, "The \(shards) TCP ports from \(tcpPort) on are not all between 0 and 65535.")
+      } else {
+        for port in ports(from: tcpPort, configuration) { examine(tcpPort: port, bound: bound ?? nil, note) }
+      }
+    } else {
+      note(.warning, "TCP is off: clients behind firewalls that let no UDP through cannot join.")
+    }
     examine(addresses, configuration, note)
-    let candidates = addresses.flatMap { address in
-      ports(configuration).map { port -> String in
-        var candidate = address
-        if candidate.port == 0 { candidate.port = port }
-        return candidate.description
+    var candidates = addresses.flatMap { address in ports(configuration).map { address.with(port: $0).description } }
+    if let tcpPort = configuration.tcpPort {
+      candidates += addresses.flatMap { address in
+        ports(from: tcpPort, configuration).map { port -> String in
+          var candidate = address
+          if tcpPort != configuration.udpPort { candidate.port = 0 }
+          return candidate.with(port: port).description + "/tcp"
+        }
       }
     }
     return Diagnosis(
@@ -61,17 +76,44 @@ extension Engine {
       findings: findings.filter { $0.severity == .error } + findings.filter { $0.severity == .warning })
   }
 
-  private static func ports(_ configuration: Configuration) -> [UInt16] {
-    guard configuration.udpPort != 0 else { return [0] }
-    return (0..<max(1, configuration.shards)).compactMap { UInt16(exactly: configuration.udpPort + $0) }
+  private static func ports(_ configuration: Configuration) -> [UInt16] { ports(from: configuration.udpPort, configuration) }
+
+  private static func ports(from first: Int, _ configuration: Configuration) -> [UInt16] {
+    guard first != 0 else { return [0] }
+    return (0..<max(1, configuration.shards)).compactMap { UInt16(exactly: first + $0) }
+  }
+
+  /// Every local address of both families, or the one to listen on.
+  private static func places(_ port: UInt16, bound: SocketAddress?) -> [SocketAddress] {
+    guard var bound else { return [SocketAddress(ipv6High: 0, low: 0, port: port), SocketAddress(ipv4: 0, port: port)] }
+    bound.port = port
+    return [bound]
+  }
+
+  private static func examine(tcpPort port: UInt16, bound: SocketAddress?, _ note: (Diagnosis.Finding.Severity, String) -> Void) {
+    let addresses = places(port, bound: bound)
+    for (position, address) in addresses.enumerated() {
+      do throws(IOError) {
+        _ = try StreamListener(bindingTo: address)
+        return
+      } catch {
+        if error.isFamilyUnavailable, position + 1 < addresses.count { continue }
+        return note(.error, text(of: error, port: "TCP port \(port)"))
+      }
+    }
+  }
+
+  private static func text(of error: IOError, port: String) -> String {
+    if error.isAddressInUse { return "\(port) is taken: another process listens on it, or another engine." }
+    if error.isAddressNotAvailable {
+      return "The address to listen on is not one of this machine's; a public address before a NAT is announced instead."
+    }
+    if error.isPermissionDenied { return "\(port) needs a privilege that this process does not have; ports from 1024 on do not." }
+    return "\(port) cannot be opened: \(error)."
   }
 
   private static func examine(port: UInt16, bound: SocketAddress?, _ note: (Diagnosis.Finding.Severity, String) -> Void) {
-    var addresses = [SocketAddress(ipv6High: 0, low: 0, port: port), SocketAddress(ipv4: 0, port: port)]
-    if var bound {
-      bound.port = port
-      addresses = [bound]
-    }
+    let addresses = places(port, bound: bound)
     for (position, address) in addresses.enumerated() {
       do throws(IOError) {
         let socket = try UDPSocket(bindingTo: address)
@@ -87,15 +129,7 @@ extension Engine {
         return
       } catch {
         if error.isFamilyUnavailable, position + 1 < addresses.count { continue }
-        if error.isAddressInUse {
-          note(.error, "UDP port \(port) is taken: another process listens on it, or another engine.")
-        } else if error.isAddressNotAvailable {
-          note(.error, "The address to listen on is not one of this machine's; a public address before a NAT is announced instead.")
-        } else if error.isPermissionDenied {
-          note(.error, "UDP port \(port) needs a privilege that this process does not have; ports from 1024 on do not.")
-        } else {
-          note(.error, "UDP port \(port) cannot be opened: \(error).")
-        }
+        note(.error, text(of: error, port: "UDP port \(port)"))
         return
       }
     }
@@ -110,6 +144,8 @@ extension Engine {
       if address.isUnspecified {
         note(.error, "\(address.host) is announced, which is no address that anybody can send to.")
       } else if address.reach == .loopback {
+        // Offered beside the others on purpose: for a page on this machine.
+        if configuration.includeLoopback { continue }
         note(.warning, "\(address.host) is announced, which every client takes for itself.")
       } else if address.reach == .local {
         note(.warning, "\(address.host) is announced, which is a private address: only clients of the same network reach it.")

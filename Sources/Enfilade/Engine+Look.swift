@@ -3,6 +3,15 @@
 package import EnfiladeRuntime
 
 extension Engine {
+  /// Each media worker's counters, made between two ticks.
+  package func mixSnapshots() async -> [MediaWorkerSnapshot] {
+    var snapshots: [MediaWorkerSnapshot] = []
+    for worker in core.runtime.workers {
+      if let snapshot = await worker.snapshot() { snapshots.append(snapshot) }
+    }
+    return snapshots
+  }
+
   /// Each shard's counters, made between two packets; a shard that is stopped has none.
   package func snapshots() async -> [ShardSnapshot] {
     var snapshots: [ShardSnapshot] = []

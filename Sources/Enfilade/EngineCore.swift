@@ -21,6 +21,7 @@ actor EngineCore {
   private var rooms: [String: Room] = [:]
   private var isShutDown = false
   private var router: Task<Void, Never>?
+  private var mixRouter: Task<Void, Never>?
   private var loadWatch: Task<Void, Never>?
   private nonisolated let roomLimit: Int
   private nonisolated let participantLimit: Int
@@ -30,8 +31,9 @@ actor EngineCore {
 
   /// Which room an engine's number belongs to.
   private struct Routes {
-    var links: [LinkID: (room: RoomState, publications: [PublicationKey])] = [:]
+    var links: [LinkID: (room: RoomState, publications: [PublicationKey], slots: [SlotKey])] = [:]
     var publications: [PublicationKey: RoomState] = [:]
+    var slots: [SlotKey: RoomState] = [:]
   }
   private nonisolated let routes = Mutex(Routes())
 
@@ -48,11 +50,17 @@ actor EngineCore {
       throw EngineError(
         code: .socket, reason: "\(configuration.shards) ports from \(configuration.udpPort) on are not all between 0 and 65535")
     }
+    if let port = configuration.tcpPort, !(0...65_536 - configuration.shards).contains(port) {
+      throw EngineError(code: .socket, reason: "\(configuration.shards) TCP ports from \(port) on are not all between 0 and 65535")
+    }
     var settings = RuntimeConfiguration()
+    settings.baseStreamPort = configuration.tcpPort.flatMap { UInt16(exactly: $0) }
     settings.basePort = port
+    settings.inboundLimit = Bitrate(bitsPerSecond: Int64(max(0, configuration.participantBitrateLimit)))
     settings.shardCount = configuration.shards
     settings.pinsThreads = configuration.pinsThreads
     settings.roomSpread = configuration.roomSpread
+    if !configuration.controlsCongestion { settings.congestion = nil }
     settings.redundancy = configuration.redundantAudio.policy
     settings.longestWait = TimeDelta(nanoseconds: configuration.longestWait.clampedNanoseconds)
     if let text = configuration.bindAddress {
@@ -64,7 +72,8 @@ actor EngineCore {
     announced = try Self.addresses(configuration, bound: settings.bindAddress)
     do { runtime = try Runtime(settings) } catch {
       switch error {
-      case .io(let failure, let port): throw EngineError(code: .socket, reason: "UDP port \(port): \(failure)")
+      case .io(let failure, let port):
+        throw EngineError(code: .socket, reason: "\(failure.operation == .listen ? "TCP" : "UDP") port \(port): \(failure)")
       case .thread(let failure): throw EngineError(code: .socket, reason: "a shard's thread cannot be made: \(failure)")
       case .handshake(let failure): throw EngineError(code: .cryptography, reason: "\(failure)")
       case .protectorUnavailable(let backend):
@@ -80,6 +89,13 @@ actor EngineCore {
       for await event in events {
         guard let self else { return }
         await self.room(of: event)?.handle(event)
+      }
+    }
+    let mixEvents = runtime.mixEvents
+    mixRouter = Task { [logger] in
+      for await event in mixEvents {
+        guard case .effortChanged(let step) = event else { continue }
+        logger.warning("Mixing came late, or has caught up; it does less by so many steps.", metadata: ["step": "\(step)"])
       }
     }
     loadWatch = Task { [weak self] in
@@ -127,9 +143,12 @@ actor EngineCore {
   private nonisolated func room(of event: EngineEvent) -> RoomState? {
     routes.withLock { routes in
       switch event {
-      case .linkChanged(let link, _): return routes.links[link]?.room
-      case .mediaStarted(let key, _), .mediaEnded(let key), .encodingsWanted(let key, _), .speech(let key, _):
+      case .linkChanged(let link, _), .bitrateLimitExceeded(let link): return routes.links[link]?.room
+      case .mediaStarted(let key, _), .mediaEnded(let key), .encodingsWanted(let key, _), .speech(let key, _),
+        .telephoneEvent(let key, _, _, _, _):
         return routes.publications[key]
+      case .allocationChanged(let slot, _): return routes.slots[slot]
+      case .layersDecided(let slot, _, _, _): return routes.slots[slot]
       case .refused(let refusal):
         logger.error("A shard refused a command.", metadata: ["refusal": "\(refusal)"])
         return nil
@@ -165,22 +184,27 @@ actor EngineCore {
     for room in allRooms() { await room.state.close(.shutDown) }
     runtime.stop()
     await router?.value
+    await mixRouter?.value
   }
 
   // MARK: Routes
 
   /// From now on events about these go to `room`.
-  nonisolated func register(_ link: LinkID, publications: [PublicationKey], room: RoomState) {
+  nonisolated func register(_ link: LinkID, publications: [PublicationKey], slots: [SlotKey], room: RoomState) {
     routes.withLock { routes in
       for key in routes.links[link]?.publications ?? [] { routes.publications[key] = nil }
-      routes.links[link] = (room, publications)
+      for key in routes.links[link]?.slots ?? [] { routes.slots[key] = nil }
+      routes.links[link] = (room, publications, slots)
       for key in publications { routes.publications[key] = room }
+      for key in slots { routes.slots[key] = room }
     }
   }
 
   nonisolated func forget(_ link: LinkID) {
     routes.withLock { routes in
-      for key in routes.links.removeValue(forKey: link)?.publications ?? [] { routes.publications[key] = nil }
+      guard let known = routes.links.removeValue(forKey: link) else { return }
+      for key in known.publications { routes.publications[key] = nil }
+      for key in known.slots { routes.slots[key] = nil }
     }
   }
 
@@ -204,25 +228,35 @@ actor EngineCore {
 
   // MARK: Addresses
 
-  /// What clients are told for a shard that listens on `port`.
-  nonisolated func candidates(port: UInt16) -> [SDPAttribute.Candidate] {
-    announced.enumerated().map { index, address in
-      var address = address
-      if address.port == 0 { address.port = port }
-      let priority = CandidateKind.host.priority(localPreference: UInt16(65_535 - index))
-      return SDPAttribute.Candidate(host: address, foundation: String(index + 1), priority: priority)
+  /// What clients of a shard are told: UDP first.
+  nonisolated func candidates(of shard: Shard) -> [SDPAttribute.Candidate] {
+    var candidates = announced.enumerated().map { index, address in
+      SDPAttribute.Candidate(
+        host: address.with(port: shard.localAddress.port), foundation: String(index + 1),
+        priority: CandidateKind.host.priority(localPreference: UInt16(65_535 - index)))
     }
+    guard let stream = shard.streamAddress else { return candidates }
+    candidates += announced.enumerated().map { index, address in
+      var address = address
+      // A NAT that changes the one port is taken to change the other alike, where both are one number here.
+      if stream.port != shard.localAddress.port { address.port = 0 }
+      return SDPAttribute.Candidate(
+        passiveTCPHost: address.with(port: stream.port), foundation: String(announced.count + index + 1),
+        priority: CandidateKind.passiveTCPPriority(otherPreference: UInt16(max(0, 8191 - index))))
+    }
+    return candidates
   }
 
   nonisolated var candidateTexts: [String] {
-    runtime.shards.flatMap { shard in
-      candidates(port: shard.localAddress.port).map { $0.address.contains(":") ? "[\($0.address)]:\($0.port)" : "\($0.address):\($0.port)" }
+    let all = runtime.shards.flatMap { shard in candidates(of: shard) }
+    return (all.filter(\.isUDP) + all.filter { !$0.isUDP }).map {
+      ($0.address.contains(":") ? "[\($0.address)]:\($0.port)" : "\($0.address):\($0.port)") + ($0.isUDP ? "" : "/tcp")
     }
   }
 
   /// The answer to an ICE restart by fragment (RFC 8840 §9, RFC 9725 §4.3.1).
   nonisolated func fragment(
-    answering offered: TrickleFragment, credentials: EnfiladeSTUN.ICECredentials, port: UInt16
+    answering offered: TrickleFragment, credentials: EnfiladeSTUN.ICECredentials, shard: Shard
   ) -> TrickleFragment {
     var fragment = offered
     let ours = EnfiladeSDP.ICECredentials(ufrag: credentials.ufragText, password: credentials.passwordText)
@@ -231,7 +265,7 @@ actor EngineCore {
     fragment.hasAllCandidates = true
     for index in fragment.sections.indices {
       fragment.sections[index].credentials = nil
-      fragment.sections[index].candidates = index == 0 ? candidates(port: port) : []
+      fragment.sections[index].candidates = index == 0 ? candidates(of: shard) : []
       fragment.sections[index].hasAllCandidates = index == 0
     }
     return fragment
@@ -270,6 +304,13 @@ actor EngineCore {
 }
 
 extension SocketAddress {
+  /// The address with a port, if it has none.
+  func with(port: UInt16) -> SocketAddress {
+    var address = self
+    if address.port == 0 { address.port = port }
+    return address
+  }
+
   var isUnspecified: Bool { high == 0 && low == 0 }
 }
 
@@ -285,7 +326,7 @@ extension LinkFailure {
 
 extension Duration {
   /// The whole of it in nanoseconds; what is beyond some 290 years stays at that.
-  fileprivate var clampedNanoseconds: Int64 {
+  var clampedNanoseconds: Int64 {
     let (seconds, attoseconds) = components
     let (product, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     return overflows ? .max : product &+ attoseconds / 1_000_000_000

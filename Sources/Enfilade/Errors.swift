@@ -32,6 +32,8 @@ public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     let name: String
     /// The room has been closed.
     public static let closed = Code(name: "closed")
+    /// This engine was set up without what it takes.
+    public static let unavailable = Code(name: "unavailable")
     /// Every seat is taken.
     public static let full = Code(name: "full")
     /// The room is locked.
@@ -64,6 +66,8 @@ public struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let encrypted = Code(name: "encrypted")
     /// The participant has left.
     public static let left = Code(name: "left")
+    /// What was said of a plain transport contradicts itself, or is not what it should be.
+    public static let invalidTransport = Code(name: "invalidTransport")
     /// There is no such media section, or not one of that kind.
     public static let unknownSection = Code(name: "unknownSection")
   }

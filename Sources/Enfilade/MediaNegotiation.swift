@@ -11,18 +11,21 @@ enum MediaNegotiation {
   /// Opus comes before RED, so that publishers send it plain unless they like it otherwise: what is lost on the way down is known here.
   static func preferences(_ redundantAudio: RedundantAudio) -> CodecPreferences {
     var preferences = CodecPreferences.forwarding
+    preferences.takesReceiverEstimate = true
     if redundantAudio == .off { preferences.capabilities.removeAll { $0.name == .red } }
     return preferences
   }
 
   /// Extensions read from a publisher.
   private static let received: Set<ExtensionKind> = [
-    .mid, .rid, .repairedRid, .transportSequenceNumber, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay,
-    .dependencyDescriptor, .videoLayersAllocation,
+    .mid, .rid, .repairedRid, .transportSequenceNumber, .absoluteSendTime, .absoluteCaptureTime, .audioLevel, .videoOrientation,
+    .playoutDelay, .dependencyDescriptor, .videoLayersAllocation, .frameMarking,
   ]
   /// Extensions written to a subscriber.
   private static let sent: Set<ExtensionKind> = [
-    .mid, .absoluteCaptureTime, .audioLevel, .videoOrientation, .playoutDelay, .dependencyDescriptor,
+    .mid, .transportSequenceNumber, .absoluteSendTime, .absoluteCaptureTime, .audioLevel, .contributorAudioLevels, .videoOrientation,
+    .playoutDelay,
+    .dependencyDescriptor,
   ]
 
   static func formats(_ codecs: [AcceptedCodec]) -> [NegotiatedFormat] {
@@ -89,6 +92,7 @@ extension FeedbackCapabilities {
     if messages.contains(.pictureLoss) { insert(.pictureLossIndication) }
     if messages.contains(.fullIntraRequest) { insert(.fullIntraRequest) }
     if messages.contains(.transportWide) { insert(.transportWide) }
+    if messages.contains(.receiverEstimate) { insert(.receiverEstimatedMaximumBitrate) }
   }
 }
 

@@ -28,6 +28,8 @@ struct Member {
     var mayUnmute = true
     /// What its shards were last told.
     var isGateClosed = false
+    /// Where it stands in mixtures of two channels, from left, −1, to right, 1.
+    var placement: Float = 0
 
     /// Packets come, and others may have them.
     var isLive: Bool { codec != nil && isPermitted }
@@ -41,6 +43,7 @@ struct Member {
       case .microphone: permissions.contains(.publishAudio)
       case .camera: permissions.contains(.publishVideo)
       case .screen, .screenAudio: permissions.contains(.publishScreen)
+      case .playback: permissions.contains(.publishAudio)
       }
     }
   }
@@ -57,6 +60,8 @@ struct Member {
     var constraint = VideoConstraint()
     /// What the application chose for it; `nil` leaves it to the room.
     var chosen: PublicationKey?
+    /// As what the mixture comes in it.
+    var mixFormat = MediaFormat.opus
   }
 
   let id: ParticipantID
@@ -72,9 +77,21 @@ struct Member {
   var localCredentials: EnfiladeSTUN.ICECredentials?
   var remoteCredentials: EnfiladeSTUN.ICECredentials?
   var fingerprints: [SDPAttribute.Fingerprint] = []
+  /// The sockets that are its own, for one without ICE; `nil` for all others.
+  var plainSockets: [UInt32]?
+  /// What the application plays; `nil` for everybody who has a link.
+  var playback: PlaybackLine?
   var connection = ConnectionState.connecting
+  /// Set by the application; `nil` for the usual one.
+  var bandwidthPolicy: BandwidthPolicy?
   var sources: [Source] = []
   var slots: [Slot] = []
+  /// How it hears the others.
+  var audioMode = AudioMode.forwarded
+  /// The slot that carries the mixture.
+  var mixSlot: SlotKey?
+  /// Volumes it set in the mixture.
+  var volumes: [PublicationKey: Float] = [:]
   /// What there is room for on its screen; `nil` for everything.
   var stage: Stage?
   /// What was last asked for by `receiversWanted`, so that it is not asked twice.
@@ -90,6 +107,9 @@ struct Member {
     self.shard = shard
     self.sessionID = sessionID
   }
+
+  /// Its shard has been told of it.
+  var hasLink: Bool { localCredentials != nil || plainSockets != nil }
 
   /// Whether it is to receive what `publisher` offers.
   func wants(_ publisher: ParticipantID) -> Bool {
@@ -116,5 +136,5 @@ struct Member {
   }
 
   /// Whether it takes a seat.
-  var isSeated: Bool { !role.permissions.contains(.hidden) }
+  var isSeated: Bool { playback == nil && !role.permissions.contains(.hidden) }
 }

@@ -16,6 +16,8 @@ public enum PublicationPurpose: String, Sendable, Hashable, Codable {
   case screen
   /// The sound that belongs to a screen.
   case screenAudio
+  /// What the application plays into the room (``Room/play(_:as:identity:)``). It has a place on every stage, as a screen's sound has.
+  case playback
 }
 
 /// What an application says about a media section that its client sends.

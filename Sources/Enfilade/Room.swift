@@ -1,5 +1,7 @@
 // A room: who is in it, what they offer, and how to get in.
 
+import EnfiladeEngine
+
 /// A conference space in which every participant can receive every other one.
 ///
 /// A room is a handle: it can be copied around, and it names the same room as long as that one is open.
@@ -27,6 +29,25 @@ public final class Room: Sendable {
     name: String, identity: String? = nil, role: Role = .member, subscribing policy: SubscriptionPolicy = .everyone
   ) async throws(RoomError) -> Participant {
     try await state.join(knocker(name, identity, role), policy: policy)
+  }
+
+  /// Lets somebody in who is reached by RTP or SRTP without ICE: a gateway, a tool. Packets pass when this returns.
+  ///
+  /// - Parameters:
+  ///   - name: what the others see; need not be unique.
+  ///   - identity: as of ``join(name:identity:role:subscribing:)``.
+  ///   - role: what it may do.
+  ///   - policy: what the participant receives without asking.
+  ///   - transport: how it is reached and trusted.
+  /// - Returns: the participant, and the ports it is to send to.
+  /// - Throws: ``RoomError`` as of ``join(name:identity:role:subscribing:)``; ``RoomError/Code/invalidTransport`` when the configuration
+  ///   contradicts itself; ``RoomError/Code/unavailable`` when a port cannot be opened, or, for one that receives sound, when the engine has no
+  ///   threads that mix.
+  public func join(
+    name: String, identity: String? = nil, role: Role = .member, subscribing policy: SubscriptionPolicy = .everyone,
+    over transport: PlainTransport.Configuration
+  ) async throws(RoomError) -> PlainTransport {
+    try await state.join(knocker(name, identity, role), policy: policy, over: transport)
   }
 
   /// Knocks at the door, which lets in at once whoever need not wait.
@@ -60,6 +81,71 @@ public final class Room: Sendable {
 
   /// What happens in the room, from the moment iteration starts.
   public var events: RoomEvents { RoomEvents(hub: state.hub) }
+
+  /// Sets how the room's mixture is made, before anybody hears it; one that is running goes on as it is.
+  public func setMixing(_ configuration: MixConfiguration) async { await state.setMixConfiguration(configuration) }
+
+  /// Records the room's mixture, from now on.
+  ///
+  /// - Throws: ``RoomError/Code/closed``, or ``RoomError/Code/unavailable`` when the engine has no threads that mix.
+  public func record() async throws(RoomError) -> MixRecording {
+    let (recorder, packets, channelCount) = try await state.record()
+    return MixRecording(packets: packets, channelCount: channelCount, recorder: recorder, state: state)
+  }
+
+  /// Hands sound to the application as samples, from now on: to write it down, to analyse it. While it lasts the room is told that it is recorded
+  /// (``RoomEvent/recordingChanged(isRecorded:)``).
+  ///
+  /// - Parameters:
+  ///   - publication: a sound, all of which is given, whoever is the loudest; `nil` for the room's mixture of everybody.
+  ///   - buffering: how much may wait to be taken, at most 5 s. Who takes less loses the oldest, and is told; nobody waits for it.
+  /// - Throws: ``RoomError/Code/closed``, ``RoomError/Code/unknownPublication``, ``RoomError/Code/encrypted`` when only its participants can
+  ///   read it, ``RoomError/Code/limitReached``, or ``RoomError/Code/unavailable`` when the engine has no threads that mix.
+  public func tap(_ publication: PublicationID? = nil, buffering: Duration = .seconds(1)) async throws(RoomError) -> SoundTap {
+    try await state.tap(publication, buffering: buffering)
+  }
+
+  /// Plays a file into the room, for everybody, from now on: an announcement. It is a publication of a participant of its own, needs nobody's
+  /// permission and takes no seat. Where nobody listens it is played all the same, and costs next to nothing.
+  ///
+  /// - Parameters:
+  ///   - source: a WAV or an Ogg Opus file.
+  ///   - name: what the others see.
+  ///   - identity: who it is to the application.
+  /// - Throws: ``PlaybackError`` when the file cannot be read or holds what is not played, when too much is played already, when the room is closed,
+  ///   and when the engine has no threads that mix.
+  public func play(_ source: PlaybackSource, as name: String = "announcement", identity: String? = nil) async throws(PlaybackError)
+    -> Playback
+  {
+    try await state.play(source, as: name, identity: identity)
+  }
+
+  /// Plays what the application pushes: ``PushedPlayback/push(_:)``. It begins when 40 ms have come.
+  ///
+  /// - Parameters:
+  ///   - sampleRate: samples in a second for each channel, 4,000…384,000; brought to 48 kHz.
+  ///   - channelCount: one or two.
+  ///   - name: what the others see.
+  ///   - identity: who it is to the application.
+  ///   - buffering: how much may wait to be played, 60 ms to 2 s: who pushes more is suspended.
+  /// - Throws: ``PlaybackError`` as of ``play(_:as:identity:)``; ``PlaybackError/Code/invalidFormat`` for other rates and numbers of channels.
+  public func play(
+    sampleRate: Int, channelCount: Int = 1, as name: String = "announcement", identity: String? = nil,
+    buffering: Duration = .milliseconds(200)
+  ) async throws(PlaybackError) -> PushedPlayback {
+    try await state.play(
+      sampleRate: sampleRate, channelCount: channelCount, as: name, identity: identity, buffering: buffering)
+  }
+
+  /// Sets where a sound stands in mixtures of two channels (``MixConfiguration/isStereo``), for everybody, from now on.
+  ///
+  /// - Parameters:
+  ///   - position: between left, −1, and right, 1; what is beyond counts as these.
+  ///   - publication: a sound.
+  /// - Throws: ``RoomError/Code/unknownPublication``, or ``RoomError/Code/encrypted`` when it cannot be in a mixture.
+  public func setPlacement(_ position: Double, of publication: PublicationID) async throws(RoomError) {
+    try await state.setPlacement(position, of: publication)
+  }
 
   // MARK: The rules
 
@@ -110,8 +196,10 @@ public final class Room: Sendable {
   /// Takes somebody out. When this returns, not one packet from or to it passes any more, and its transport is dead.
   ///
   /// - Parameters:
+  ///   - id: the participant.
   ///   - isBlocked: whether its identity stays out for the life of the room.
   ///   - words: what it is told.
+  ///   - moderator: who does it, and must have the right to; `nil` for the application itself.
   /// - Throws: ``RoomError/Code/unknownParticipant`` when it is not in the room.
   public func remove(
     _ id: ParticipantID, blocking isBlocked: Bool = true, _ words: String? = nil, by moderator: ParticipantID? = nil
@@ -138,7 +226,11 @@ public final class Room: Sendable {
 
   /// Mutes a publication, or takes that back. When a muting returns, no packet of it is forwarded to anybody.
   ///
-  /// - Parameter mayUnmute: whether its participant may take that back.
+  /// - Parameters:
+  ///   - isMuted: `false` takes it back.
+  ///   - publication: what is muted.
+  ///   - mayUnmute: whether its participant may take that back.
+  ///   - moderator: who does it, and must have the right to; `nil` for the application itself.
   /// - Throws: ``RoomError/Code/unknownPublication``.
   public func setMuted(
     _ isMuted: Bool, _ publication: PublicationID, mayUnmute: Bool = true, by moderator: ParticipantID? = nil
@@ -152,6 +244,7 @@ public final class Room: Sendable {
   ///   - kind: sound or pictures; `nil` for both.
   ///   - spared: whose publications are left alone: usually whoever asks.
   ///   - mayUnmute: whether they may take that back.
+  ///   - moderator: who does it, and must have the right to; `nil` for the application itself.
   public func muteAll(
     _ kind: MediaKind? = .audio, except spared: Set<ParticipantID> = [], mayUnmute: Bool = true, by moderator: ParticipantID? = nil
   ) async throws(RoomError) {
@@ -160,7 +253,9 @@ public final class Room: Sendable {
 
   /// Sends everybody out and ends ``events``.
   ///
-  /// - Parameter words: what the participants are told.
+  /// - Parameters:
+  ///   - words: what the participants are told.
+  ///   - moderator: who does it, and must have the right to.
   /// - Throws: ``RoomError/Code/notPermitted`` when the moderator may not; never without one. Closing a closed room does nothing.
   public func close(_ words: String? = nil, by moderator: ParticipantID) async throws(RoomError) {
     try await state.close(by: moderator, words)
@@ -226,10 +321,33 @@ public final class Participant: Sendable {
 
   /// Sets what is of use to it in one of its receiving sections; holds until it is set anew, whatever is shown there.
   ///
-  /// - Parameter mid: a media section of its description that receives a picture.
+  /// - Parameters:
+  ///   - constraint: the largest picture that is of use.
+  ///   - mid: a media section of its description that receives a picture.
   /// - Throws: ``RoomError/Code/left``, or ``RoomError/Code/unknownSection`` when no picture is sent in that section.
   public func setConstraint(_ constraint: VideoConstraint, mid: String) async throws(RoomError) {
     try await state.setConstraint(constraint, mid: mid, of: id)
+  }
+
+  /// What its downlink carries, and what its pictures are given of it; `nil` before it has negotiated, after it has left, and for a client that
+  /// reports nothing by which a rate could be found. Asking a few times a second costs next to nothing.
+  public func connectionQuality() async -> ConnectionQuality? { await state.connectionQuality(of: id) }
+
+  /// Sets how its downlink is shared out among its pictures; holds until it is set anew.
+  ///
+  /// - Throws: ``RoomError/Code/left``.
+  public func setBandwidthPolicy(_ policy: BandwidthPolicy) async throws(RoomError) { try await state.setPolicy(policy, of: id) }
+
+  /// Sets how it hears the others, at any time. Whoever hears the mixture needs one receiving media section of sound, and is sent one stream.
+  ///
+  /// - Throws: ``RoomError/Code/left``, or ``RoomError/Code/unavailable`` when the engine has no threads that mix.
+  public func setAudioMode(_ mode: AudioMode) async throws(RoomError) { try await state.setAudioMode(mode, of: id) }
+
+  /// Sets how loud it hears a publication in the mixture: 1 as it is, 0 not at all, at most 4. Nobody else hears a difference.
+  ///
+  /// - Throws: ``RoomError/Code/left``, ``RoomError/Code/unknownPublication``, or ``RoomError/Code/encrypted`` when it cannot be in a mixture.
+  public func setVolume(_ volume: Double, of publication: PublicationID) async throws(RoomError) {
+    try await state.setVolume(volume, of: publication, for: id)
   }
 
   /// What was lately decided about the picture in one of its receiving sections, and why, the oldest first: some sixteen decisions.

@@ -43,7 +43,8 @@ public enum RoomEvent: Sendable {
   case lockChanged(isLocked: Bool, reason: LockReason)
   /// The rules of the room are others now.
   case configurationChanged(Room.Configuration)
-  /// The first who records has come, or the last one has gone: the participants have a right to know.
+  /// The first who records has come, or the last one has gone, ``Room/record()`` and ``Room/tap(_:buffering:)`` included: the participants have a
+  /// right to know.
   case recordingChanged(isRecorded: Bool)
   /// What `subscriber` now receives on its media section `mid`; `nil` when nothing.
   case slotChanged(subscriber: ParticipantID, mid: String, publication: Publication?)
@@ -54,7 +55,18 @@ public enum RoomEvent: Sendable {
   /// Of the simulcast encodings that `publisher` offers in its media section `mid`, these are watched, by their RIDs. The others may be paused
   /// (`RTCRtpEncodingParameters.active`) until they are named again; they should be back within a second.
   case encodingsWanted(publisher: ParticipantID, mid: String, rids: [String])
+  /// What was decided about the picture that `subscriber` is sent in its media section `mid`, and why, the oldest first: every decision since
+  /// the last such event, but for `missed` older ones that were too many to be kept. At most five times a second for each section, and within
+  /// two seconds. ``Participant/decisions(mid:)`` tells the last of them again.
+  case layersDecided(subscriber: ParticipantID, mid: String, decisions: [LayerDecision], missed: Int)
+  /// A participant has pressed a key, or let go of it (RFC 4733): its beginning and its end are told once each.
+  case telephoneEvent(id: ParticipantID, TelephoneEvent)
   case connectionChanged(id: ParticipantID, state: ConnectionState)
+  /// A media section of `subscriber` is given something else of its downlink, or for another reason; at most once a second for each section.
+  case allocationChanged(subscriber: ParticipantID, VideoAllocation)
+  /// A participant sends more than it may, and the excess is dropped (``Engine/Configuration/participantBitrateLimit``). Told every few seconds while
+  /// it lasts.
+  case bitrateLimitExceeded(id: ParticipantID)
   /// The engine's threads are too busy: pictures are held back, for the reason given. `nil` when that is over.
   case picturesLimited(reason: String?)
   /// The room is closed, and everybody was sent out. The last event.

@@ -186,16 +186,19 @@ extension RoomState {
   func takeOut(_ id: ParticipantID, reason: LeaveReason) {
     guard let index = members.firstIndex(where: { $0.id == id }) else { return }
     let member = members.remove(at: index)
-    if member.localCredentials != nil { member.shard.post(.removeLink(member.link), isUrgent: true) }
+    if member.hasLink { member.shard.post(.removeLink(member.link), isUrgent: true) }
+    for socket in member.plainSockets ?? [] { member.shard.closeSocket(socket) }
     // What other shards still hold of it is not served any more, however long the words between the shards take.
-    for shard in core.runtime.shards where shard !== member.shard {
+    for shard in core.runtime.shards where shard !== member.shard || member.playback != nil {
       for source in member.sources { shard.post(.setMuted(source.key, true), isUrgent: true) }
     }
     for source in member.sources {
       speakers.remove(source.key)
       end(source, of: member)
     }
-    core.runtime.forgetLink(on: member.shard)
+    settleMix()
+    if let line = member.playback { core.runtime.closePlayback(line, PlaybackLine.Outcome(reason)) }
+    if member.playback == nil { core.runtime.forgetLink(on: member.shard) }
     core.forget(member.link)
     hub.send(.participantLeft(id: id, reason: reason))
     noteRecording()
@@ -209,6 +212,7 @@ extension RoomState {
 
   /// Waits until every shard has carried out what it was told, and has sent what it had decided before.
   func settle() async {
+    await core.runtime.worker(for: mixID)?.barrier()
     for shard in core.runtime.shards { await shard.barrier() }
   }
 
@@ -222,6 +226,7 @@ extension RoomState {
     }
     while let member = members.first { takeOut(member.id, reason: .roomClosed(reason)) }
     await settle()
+    closeMix()
     hub.send(.closed(reason))
     hub.finish()
   }
@@ -229,7 +234,8 @@ extension RoomState {
   // MARK: Who records
 
   func noteRecording() {
-    let isRecorded = members.contains { $0.role.permissions.contains(.recorder) }
+    let isTaken = mix.map { !$0.recorders.isEmpty || !$0.taps.isEmpty } ?? false
+    let isRecorded = isTaken || members.contains { $0.role.permissions.contains(.recorder) }
     guard isRecorded != wasRecorded else { return }
     wasRecorded = isRecorded
     hub.send(.recordingChanged(isRecorded: isRecorded))

@@ -1,6 +1,7 @@
 // Offers and their answers: what changes of the link, its sources and its slots, and what the engine is told of it.
 
 import EnfiladeEngine
+import EnfiladeForwarding
 import EnfiladeRuntime
 import EnfiladeSDP
 import EnfiladeSTUN
@@ -13,6 +14,12 @@ extension RoomState {
   ) throws(NegotiationError) -> String {
     guard let index = members.firstIndex(where: { $0.id == id }) else {
       throw NegotiationError(code: .left, reason: "the participant has left the room")
+    }
+    guard members[index].plainSockets == nil else {
+      throw NegotiationError(code: .conflicting, reason: "who came by plain RTP has nothing to negotiate")
+    }
+    guard members[index].playback == nil else {
+      throw NegotiationError(code: .conflicting, reason: "what is played into the room has nothing to negotiate")
     }
     let offer: Offer
     do { offer = try Offer(parsing: text) } catch {
@@ -58,7 +65,7 @@ extension RoomState {
     else { throw NegotiationError(code: .malformed, reason: "the fragment has no ICE credentials") }
     let local = restart(&members[index], remote: remote)
     members[index].shard.post(.restartICE(members[index].link, local: local, remote: remote))
-    return core.fragment(answering: fragment, credentials: local, port: members[index].shard.localAddress.port).text
+    return core.fragment(answering: fragment, credentials: local, shard: members[index].shard).text
   }
 
   /// What has to happen to the link.
@@ -104,7 +111,7 @@ extension RoomState {
     let fingerprint = SDPAttribute.Fingerprint(algorithm: certificate.algorithm, digest: certificate.digest)
     let transport = LocalTransport(
       credentials: EnfiladeSDP.ICECredentials(ufrag: local.ufragText, password: local.passwordText), isLite: true, fingerprint: fingerprint,
-      candidates: core.candidates(port: member.shard.localAddress.port))
+      candidates: core.candidates(of: member.shard))
     let builder = AnswerBuilder(sessionID: member.sessionID, sessionVersion: member.sessionVersion, transport: transport)
     let decisions = plan.decisions { key in
       locate(key).map { members[$0.member].id.rawValue }
@@ -117,13 +124,14 @@ extension RoomState {
   private func carryOut(
     _ link: LinkStep, _ plan: SectionPlan, member: Member, ended: [Member.Source], before: Member, bound: [Member.Slot]
   ) {
-    core.register(member.link, publications: plan.sources.map(\.key), room: self)
+    core.register(member.link, publications: plan.sources.map(\.key), slots: plan.slots.map(\.key), room: self)
     switch link {
     case .none: break
     case .add(let configuration): member.shard.post(.addLink(member.link, configuration))
     case .restart(let local, let remote): member.shard.post(.restartICE(member.link, local: local, remote: remote))
     }
     member.shard.post(.configure(member.link, plan.media))
+    if let policy = member.bandwidthPolicy { member.shard.post(.setPolicy(member.link, AllocationPolicy(policy))) }
     for source in ended { end(source, of: before) }
     for (position, source) in member.sources.enumerated() {
       refreshGate(member.id, position)
@@ -140,6 +148,7 @@ extension RoomState {
       askForReceivers(&asking)
       members[index] = asking
     }
+    settleMix()
   }
 
   /// What is said of a source may change what others have of it.

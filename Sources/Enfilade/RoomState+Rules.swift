@@ -169,6 +169,8 @@ extension RoomState {
     let source = members[index].sources[position]
     guard source.wantsGateClosed != source.isGateClosed else { return }
     members[index].sources[position].isGateClosed = source.wantsGateClosed
+    members[index].playback?.setMuted(source.wantsGateClosed)
+    muteTaps(of: source.key, source.wantsGateClosed)
     for shard in core.runtime.shards { shard.post(.setMuted(source.key, source.wantsGateClosed), isUrgent: true) }
   }
 

@@ -13,6 +13,7 @@ extension RoomState {
       askForReceivers(&member)
       members[index] = member
     }
+    settleMix()
   }
 
   /// Decides what comes in each of a member's slots.
@@ -26,6 +27,10 @@ extension RoomState {
       arrange(&member, stage)
     } else {
       fill(&member)
+    }
+    // Who hears the mixture has everybody's voice already.
+    if member.audioMode == .mixed {
+      for position in member.slots.indices where member.slots[position].kind == .audio { member.slots[position].publication = nil }
     }
     return member.slots.indices.filter { member.slots[$0].publication != before[$0] }.map { member.slots[$0] }
   }
@@ -46,7 +51,8 @@ extension RoomState {
 
   /// Tells the engine and the application what a slot now carries.
   func announce(_ slot: Member.Slot, to member: Member) {
-    member.shard.post(.bind(slot.key, slot.publication), isUrgent: slot.publication == nil)
+    // What comes in the mixture's slot, the media worker says.
+    if slot.key != member.mixSlot { member.shard.post(.bind(slot.key, slot.publication), isUrgent: slot.publication == nil) }
     let publication = slot.publication.flatMap(locate).map { members[$0.member].publication(members[$0.member].sources[$0.source]) }
     hub.send(.slotChanged(subscriber: member.id, mid: slot.mid, publication: publication))
   }
@@ -58,13 +64,15 @@ extension RoomState {
     if let stage = member.stage {
       // One section for each place, however many there are to be shown.
       let (audio, video) = (member.slots.count { $0.kind == .audio }, member.slots.count { $0.kind == .video })
-      return ask(&member, for: (max(0, stage.voices - audio), max(0, stage.pictures.count - video)))
+      let voices = member.audioMode == .mixed ? 1 : stage.voices
+      return ask(&member, for: (max(0, voices - audio), max(0, stage.pictures.count - video)))
     }
     for publisher in members where member.wants(publisher.id) {
       for source in publisher.sources where source.isLive && !member.slots.contains(where: { $0.publication == source.key }) {
         if source.kind == .audio { missing.audio += 1 } else { missing.video += 1 }
       }
     }
+    if member.audioMode == .mixed { missing.audio = member.slots.contains { $0.kind == .audio } ? 0 : 1 }
     ask(&member, for: missing)
   }
 

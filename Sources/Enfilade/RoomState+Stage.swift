@@ -99,7 +99,8 @@ extension RoomState {
       return fillSlots()
     }
     guard score.immediate > 0 else { return }
-    for index in members.indices where members[index].stage != nil && members[index].wants(members[locate(key)!.member].id) {
+    let speaker = members[index].id
+    for index in members.indices where members[index].stage != nil && members[index].wants(speaker) {
       var member = members[index]
       guard !member.slots.contains(where: { $0.publication == key }) else { continue }
       let changed = assign(&member)
@@ -118,7 +119,7 @@ extension RoomState {
     let pictures = member.slots.indices.filter { member.slots[$0].kind == .video }
     arrangePictures(&member, stage, places: pictures, leavingOut: chosen)
     let voices = free(member.slots, .audio)
-    for place in voices.dropFirst(stage.voices) { member.slots[place].publication = nil }
+    for place in voices.dropFirst(max(0, stage.voices)) { member.slots[place].publication = nil }
     arrangeVoices(&member, places: Array(voices.prefix(max(0, stage.voices))), leavingOut: chosen)
   }
 
@@ -179,7 +180,7 @@ extension RoomState {
       for source in publisher.sources where source.isLive && source.kind == .audio && !chosen.contains(source.key) {
         candidates.append(
           Candidate(
-            key: source.key, participant: publisher.id, isScreen: source.purpose == .screenAudio, spokeAt: speakers.heardAt(source.key)))
+            key: source.key, participant: publisher.id, isScreen: source.purpose != .microphone, spokeAt: speakers.heardAt(source.key)))
       }
     }
     for place in places {

@@ -31,11 +31,17 @@ actor RoomState {
   /// Closes the room at the end of its lifetime.
   var expiry: Task<Void, Never>?
   let madeAt = ContinuousClock.now
+  /// What the room's mixture is called, and by that which worker makes it; what is played into the room lives there, too.
+  let mixID: MixerID
+  /// The room's mixture, once somebody wanted it.
+  var mix: RoomMix?
+  var mixConfiguration = MixConfiguration()
 
   init(name: String, configuration: Room.Configuration, core: EngineCore) {
     self.name = name
     self.configuration = configuration
     self.core = core
+    mixID = MixerID(core.runtime.makeIdentifier())
   }
 
   // MARK: Look
@@ -82,6 +88,38 @@ actor RoomState {
     hub.send(.picturesLimited(reason: worst == 0 ? nil : reason))
   }
 
+  // MARK: Downlinks
+
+  func connectionQuality(of id: ParticipantID) async -> ConnectionQuality? {
+    guard let asked = members.first(where: { $0.id == id }) else { return nil }
+    guard let report = await asked.shard.downlinkReport(of: asked.link) else { return nil }
+    // It may have negotiated anew meanwhile, or left.
+    guard let member = members.first(where: { $0.id == id }) else { return nil }
+    let allocations = report.slots.compactMap { entry -> VideoAllocation? in
+      guard let slot = member.slots.first(where: { $0.key == entry.slot }) else { return nil }
+      return VideoAllocation(entry.allocation, mid: slot.mid, publication: slot.publication.map { PublicationID(rawValue: $0.rawValue) })
+    }
+    return ConnectionQuality(report, allocations: allocations)
+  }
+
+  func setPolicy(_ policy: BandwidthPolicy, of id: ParticipantID) throws(RoomError) {
+    guard let index = members.firstIndex(where: { $0.id == id }) else {
+      throw RoomError(code: .left, reason: "the participant has left the room")
+    }
+    members[index].bandwidthPolicy = policy
+    if members[index].hasLink { members[index].shard.post(.setPolicy(members[index].link, AllocationPolicy(policy))) }
+  }
+
+  private func announceAllocation(_ key: SlotKey, _ allocation: SlotAllocation) {
+    for member in members {
+      guard let slot = member.slots.first(where: { $0.key == key }) else { continue }
+      let publication = slot.publication.map { PublicationID(rawValue: $0.rawValue) }
+      hub.send(
+        .allocationChanged(subscriber: member.id, VideoAllocation(allocation, mid: slot.mid, publication: publication)))
+      return
+    }
+  }
+
   func decisions(mid: String, of id: ParticipantID) async throws(RoomError) -> [LayerDecision] {
     guard let member = members.first(where: { $0.id == id }) else {
       throw RoomError(code: .left, reason: "the participant has left the room")
@@ -93,6 +131,14 @@ actor RoomState {
     return answer.entries.map { LayerDecision($0, seenAt: answer.at) }
   }
 
+  private func announceDecisions(_ key: SlotKey, _ entries: [DecisionLog.Entry], missed: Int, at now: Instant) {
+    for member in members {
+      guard let slot = member.slots.first(where: { $0.key == key }) else { continue }
+      let decisions = entries.map { LayerDecision($0, seenAt: now) }
+      return hub.send(.layersDecided(subscriber: member.id, mid: slot.mid, decisions: decisions, missed: missed))
+    }
+  }
+
   // MARK: What the engine says
 
   func handle(_ event: EngineEvent) async {
@@ -101,9 +147,16 @@ actor RoomState {
     case .mediaStarted(let key, let format): start(key, codec: format.codec.encodingName)
     case .mediaEnded(let key): stop(key)
     case .encodingsWanted(let key, let mask): announceDemand(key, mask)
+    case .layersDecided(let slot, let entries, let missed, let now): announceDecisions(slot, entries, missed: missed, at: now)
     case .speech(let key, let score): hear(score, of: key)
+    case .telephoneEvent(let key, let code, let volume, let isEnd, let duration):
+      announceTone(key, code: code, volume: volume, isEnd: isEnd, duration: duration)
+    case .bitrateLimitExceeded(let link):
+      guard let member = members.first(where: { $0.link == link }) else { return }
+      hub.send(.bitrateLimitExceeded(id: member.id))
     case .refused(let refusal):
       core.logger.error("The engine refused a command.", metadata: ["room": "\(name)", "refusal": "\(refusal)"])
+    case .allocationChanged(let slot, let allocation): announceAllocation(slot, allocation)
     case .dropped: break
     }
   }

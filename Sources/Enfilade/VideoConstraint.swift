@@ -16,17 +16,20 @@ public struct VideoConstraint: Sendable, Hashable {
   public var maximumBitrate: Int?
   /// Send nothing until this is taken back.
   public var isPaused: Bool
+  /// What the picture is to the one who looks at it: decides who is first when not everything fits the downlink.
+  public var priority: VideoPriority
 
   /// A constraint; what is not given is not constrained.
   public init(
     maximumWidth: Int = 65_535, maximumHeight: Int = 65_535, maximumFramesPerSecond: Double = .infinity, maximumBitrate: Int? = nil,
-    isPaused: Bool = false
+    isPaused: Bool = false, priority: VideoPriority = .gallery
   ) {
     self.maximumWidth = maximumWidth
     self.maximumHeight = maximumHeight
     self.maximumFramesPerSecond = maximumFramesPerSecond
     self.maximumBitrate = maximumBitrate
     self.isPaused = isPaused
+    self.priority = priority
   }
 }
 
@@ -36,5 +39,6 @@ extension LayerTarget {
       maximumWidth: UInt16(clamping: constraint.maximumWidth), maximumHeight: UInt16(clamping: constraint.maximumHeight),
       maximumFrameRate: constraint.maximumFramesPerSecond.isNaN ? .infinity : Float(max(0, constraint.maximumFramesPerSecond)),
       budget: .bitsPerSecond(Int64(constraint.maximumBitrate.map { max(0, $0) } ?? .max)), isPaused: constraint.isPaused)
+    role = SubscriptionRole(constraint.priority)
   }
 }

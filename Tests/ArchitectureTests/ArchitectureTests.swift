@@ -111,6 +111,19 @@ struct ArchitectureTests {
     for name in needed.sorted() where declared[name] == false { Issue.record("\(name) has inlinable members that cannot be inlined") }
   }
 
+  @Test("The thread sanitizer's list knows whoever holds a Mutex, whose hand-over it does not see")
+  func mutexesAreListed() {
+    let list = SourceTree.lines(of: "Tests/tsan.supp").joined(separator: "\n")
+    for layer in layers {
+      for file in SourceTree.files(below: "Sources/\(layer.name)") {
+        guard SourceTree.lines(of: file).contains(where: { $0.contains("Mutex(") || $0.contains("Mutex<") }) else { continue }
+        // A mangled name: the module and the type, each behind its length.
+        let type = file.split(separator: "/").last?.split(separator: ".").first.map(String.init) ?? file
+        #expect(list.contains("\(layer.name)\(type.count)\(type)"), "\(file)")
+      }
+    }
+  }
+
   @Test("No source file puts work off")
   func nothingPutOff() {
     // Spelt in two halves, because this file is searched too.

@@ -13,7 +13,8 @@ enum SourceTree {
     return Set(entries.filter { $0.hasDirectoryPath && !$0.lastPathComponent.hasPrefix(".") }.map(\.lastPathComponent))
   }
 
-  /// Every file below `folder` with one of these extensions, as a path from the root, sorted. Build folders and hidden ones are left out.
+  /// Every file below `folder` with one of these extensions, as a path from the root, sorted. Build folders and hidden ones are left
+  /// out, and so are documentation catalogs, whose listings are no part of their module.
   static func files(below folder: String, extensions: Set<String> = ["swift"]) -> [String] {
     let url = root.appendingPathComponent(folder)
     guard let walk = FileManager.default.enumerator(at: url, includingPropertiesForKeys: nil, options: [.skipsHiddenFiles]) else {
@@ -22,7 +23,7 @@ enum SourceTree {
     var result: [String] = []
     for case let file as URL in walk where extensions.contains(file.pathExtension) {
       let path = file.standardizedFileURL.path
-      guard path.hasPrefix(root.path + "/"), !path.contains("/node_modules/") else { continue }
+      guard path.hasPrefix(root.path + "/"), !path.contains("/node_modules/"), !path.contains(".docc/") else { continue }
       result.append(String(path.dropFirst(root.path.count + 1)))
     }
     return result.sorted()

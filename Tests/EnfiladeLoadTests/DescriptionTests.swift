@@ -41,7 +41,7 @@ struct DescriptionTests {
     #expect(video.count == 3)
     #expect(Set(video.map(\.source)).count == 3)
     // The name of the encoding stands in a header extension that is copied into the first packets.
-    #expect(video.allSatisfy { $0.template.count > 16 && $0.templateExtensions.present.contains(.rid) })
+    #expect(video.allSatisfy { ($0.named?.bytes.count ?? 0) > 16 && $0.named?.extensions.present.contains(.rid) == true })
     #expect(client.outgoing.filter { $0.kind == .audio }.count == 1)
   }
 
@@ -51,7 +51,7 @@ struct DescriptionTests {
     try client.take(answer: Self.answer(to: client.makeOffer(), takingEncodings: false))
     let video = client.outgoing.filter { $0.kind == .video }
     #expect(video.count == 1)
-    #expect(video[0].template.isEmpty)
+    #expect(video[0].named == nil)
     #expect(video[0].retransmissionType == PayloadType(LoadSection.retransmissionType))
   }
 

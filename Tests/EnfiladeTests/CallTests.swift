@@ -50,6 +50,10 @@ struct CallTests {
   func exchange() async throws {
     let call = try await Call()
     await call.flow("a while", 60)
+    // The first comes up to a second and a half after the first packet (RFC 3550 §6.3).
+    await eventually("both are told of the senders' clocks", call.clients) {
+      call.clients.allSatisfy { $0.feedback.contains { if case .senderReport = $0 { true } else { false } } }
+    }
     for (client, other) in [(call.alice.client, call.bob.client), (call.bob.client, call.alice.client)] {
       for mid in ["0", "1"] {
         let packets = client.packets(on: mid).suffix(50)
@@ -59,7 +63,6 @@ struct CallTests {
         }
       }
       #expect(client.rejections.isEmpty)
-      #expect(client.feedback.contains { if case .senderReport = $0 { true } else { false } })
       #expect(client.feedback.contains { if case .transportFeedback = $0 { true } else { false } } == false)
     }
     for word in [
@@ -73,7 +76,7 @@ struct CallTests {
     await call.engine.shutdown()
   }
 
-  @Test("Each SRTP profile carries a call", arguments: SRTPProfile.allCases)
+  @Test("Each SRTP profile carries a call", arguments: SRTPProfile.negotiated)
   func profiles(profile: SRTPProfile) async throws {
     let engine = try await loopbackEngine()
     let room = try await engine.room("call")
@@ -214,17 +217,19 @@ struct CallTests {
     await eventually("the others go on", clients) {
       clients[1].received.contains { source, packets in
         packets.count > received[source, default: 0] + 50
-          && mine.contains { clients[2].sentPayload(tag: packets.last!.tag!, on: $0) != nil }
+          && mine.contains { mid in packets.last!.tag.map { clients[2].sentPayload(tag: $0, on: mid) != nil } ?? false }
       }
     }
     #expect(clients[0].datagramCount == gone)
     for (source, packets) in clients[1].received {
       for packet in packets.dropFirst(received[source, default: 0]) {
-        #expect(["0", "1"].allSatisfy { clients[0].sentPayload(tag: packet.tag!, on: $0) == nil })
+        // An empty one stands in the number of one that was not sent any more.
+        guard let tag = packet.tag else { #expect(packet.payload.isEmpty); continue }
+        #expect(["0", "1"].allSatisfy { clients[0].sentPayload(tag: tag, on: $0) == nil })
       }
     }
     await eventually("it is told") { log.words.last == "left left" }
-    #expect(await census(of: engine).links == 2)
+    await eventually("its link is gone") { await census(of: engine).links == 2 }
     await engine.shutdown()
   }
 
@@ -244,7 +249,8 @@ struct CallTests {
     await call.room.close()
     await eventually("the events end", call.clients) { call.log.isOver }
     #expect(call.log.words.count { $0 == "left roomClosed" } == 2)
-    #expect(await census(of: call.engine) == ShardEngine.Census())
+    // Shards take out by themselves what they keep for each other.
+    await emptied(call.engine)
     _ = try await call.engine.room("another")
     await call.engine.shutdown()
   }
@@ -276,7 +282,7 @@ struct CallTests {
     }
     #expect(call.alice.client.sections.map(\.remoteSource) == sources)
     #expect(call.log.words.count { $0 == "connection connected" } == 2)
-    #expect(await census(of: call.engine).fragments == 2)
+    await eventually("one fragment for each is left") { await census(of: call.engine).fragments == 2 }
     #expect(await call.engine.snapshots().allSatisfy { $0.drops[.authenticationFailed] == 0 })
     await call.engine.shutdown()
   }

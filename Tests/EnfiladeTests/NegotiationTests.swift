@@ -128,4 +128,42 @@ struct NegotiationTests {
     #expect(answer.sections.map(\.direction) == [.recvonly, .inactive])
     await engine.shutdown()
   }
+
+  /// The extensions that are agreed on with whom sends, and with whom receives.
+  private static let extensions: (received: [String], sent: [String]) = {
+    let hops = [
+      "urn:ietf:params:rtp-hdrext:sdes:mid", "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+      "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time", "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+      "urn:3gpp:video-orientation", "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+      "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+    ]
+    let upstream = [
+      "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+      "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+      "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00", "urn:ietf:params:rtp-hdrext:framemarking",
+    ]
+    return (hops + upstream, hops)
+  }()
+
+  @Test(
+    "Every header extension that we know is agreed on, under the client's numbers, small or large",
+    arguments: [MediaDirection.sendrecv, .sendonly, .recvonly], [1, 33] as [UInt16])
+  func headerExtensions(direction: MediaDirection, first: UInt16) async throws {
+    let (engine, guest, client) = try await Self.guest([(.video, direction)])
+    let all = Self.extensions.received + ["urn:example:something-else"]
+    var lines = try client.offer().split(separator: "\r\n", omittingEmptySubsequences: true).map(String.init)
+    lines.removeAll { $0.hasPrefix("a=extmap:") }
+    lines += all.enumerated().map { "a=extmap:\(first + UInt16($0)) \($1)" }
+    let text = try await guest.answer(offer: lines.joined(separator: "\r\n") + "\r\n")
+    let answer = try Answer(parsing: text, offerSectionCount: 1)
+    let agreed = Dictionary(uniqueKeysWithValues: answer.sections[0].extensions.map { ($0.uri, $0.id) })
+    for (place, uri) in all.enumerated() {
+      let isAgreed =
+        (direction.sends && Self.extensions.received.contains(uri)) || (direction.receives && Self.extensions.sent.contains(uri))
+      // Transport-wide numbers are agreed on with receivers where their downlink is controlled.
+      if uri.contains("transport-wide"), !direction.sends { continue }
+      #expect(agreed[uri] == (isAgreed ? first + UInt16(place) : nil), "\(uri)")
+    }
+    await engine.shutdown()
+  }
 }

@@ -99,6 +99,13 @@ struct OverloadTests {
     }
     #expect(announced.candidates == ["192.168.1.7:0", "203.0.113.7:0", "127.0.0.1:0", "[2001:db8::7]:6000"])
     #expect(!Engine.diagnose(.init(udpPort: 65_535, shards: 2)).isSound)
+    let listener = try StreamListener(bindingTo: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+    let tcpPort = Int(listener.localAddress.port)
+    let takenTCP = Engine.diagnose(.init(udpPort: 0, tcpPort: tcpPort, bindAddress: "127.0.0.1", shards: 1))
+    #expect(!takenTCP.isSound && takenTCP.findings.first?.text.contains("TCP port \(tcpPort) is taken") == true)
+    #expect(takenTCP.candidates == ["127.0.0.1:0", "127.0.0.1:\(tcpPort)/tcp"])
+    #expect(!Engine.diagnose(.init(udpPort: 0, tcpPort: 65_536, shards: 1)).isSound)
+    #expect(Engine.diagnose(.init(udpPort: 0, bindAddress: "127.0.0.1", shards: 1)).findings.contains { $0.text.hasPrefix("TCP is off") })
     #expect(!Engine.diagnose(.init(udpPort: 0, announcedAddresses: ["example.org"])).isSound)
     #expect(!Engine.diagnose(.init(udpPort: 0, bindAddress: "203.0.113.7")).isSound)
     #expect(!Engine.diagnose(.init(udpPort: 0, bindAddress: "localhost")).isSound)

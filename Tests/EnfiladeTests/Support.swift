@@ -12,10 +12,12 @@ import Synchronization
 import Testing
 
 /// An engine on free loopback ports. Unless told otherwise, every room is spread over two shards.
-func loopbackEngine(shards: Int = 2, roomSpread: Int = 0) async throws -> Engine {
+func loopbackEngine(shards: Int = 2, roomSpread: Int = 0, controlsCongestion: Bool = true) async throws -> Engine {
   // A test machine is busy with other things: that is not the engine's load.
   try await Engine(
-    .init(udpPort: 0, bindAddress: "127.0.0.1", shards: shards, roomSpread: roomSpread, includeLoopback: true, loadLimit: 10))
+    .init(
+      udpPort: 0, bindAddress: "127.0.0.1", shards: shards, roomSpread: roomSpread, controlsCongestion: controlsCongestion,
+      includeLoopback: true, loadLimit: 10))
 }
 
 /// Offers that real clients wrote.
@@ -70,8 +72,29 @@ final class EventLog: Sendable {
   var events: [RoomEvent] { state.withLock { $0.events } }
   var isOver: Bool { state.withLock { $0.isOver } }
 
-  /// The events as short words, in order.
-  var words: [String] { events.map(Self.word) }
+  /// The events as short words, in order; but neither the forwarders' decisions nor the allocations, which come in their own time between all others.
+  var words: [String] {
+    events.compactMap {
+      switch $0 {
+      case .layersDecided, .allocationChanged: nil
+      default: Self.word($0)
+      }
+    }
+  }
+
+  /// The sections of which an allocation was told.
+  var allocatedSections: [String] {
+    events.compactMap { if case .allocationChanged(_, let allocation) = $0 { allocation.mid } else { nil } }
+  }
+
+  /// What was decided about the picture in a section of a participant, and how much of it was missed.
+  func decisions(_ id: ParticipantID, mid: String) -> (told: [LayerDecision], missed: Int) {
+    events.reduce(into: ([], 0)) { sum, event in
+      guard case .layersDecided(id, mid, let decisions, let missed) = event else { return }
+      sum.0 += decisions
+      sum.1 += missed
+    }
+  }
 
   func contains(_ word: String) -> Bool { words.contains(word) }
 
@@ -87,7 +110,9 @@ final class EventLog: Sendable {
       "slot \(mid) \(publication.map { "\($0.participantName) \($0.kind.rawValue)" } ?? "nothing")"
     case .receiversWanted(_, let audio, let video): "wanted \(audio) \(video)"
     case .encodingsWanted(_, let mid, let rids): "encodings \(mid) \(rids.joined(separator: ","))"
+    case .layersDecided(_, let mid, let decisions, _): "decided \(mid) \(decisions.map(\.kind.rawValue).joined(separator: ","))"
     case .connectionChanged(_, let state): "connection \(state.rawValue)"
+    case .allocationChanged(_, let allocation): "allocation \(allocation.mid) \(allocation.reason.rawValue)"
     case .publicationChanged(let publication):
       "changed \(publication.participantName) \(publication.kind.rawValue)\(publication.isMuted ? " muted" : "")"
     case .activeSpeaker(let publication): "speaks \(publication.participantName)"
@@ -97,6 +122,8 @@ final class EventLog: Sendable {
     case .lockChanged(let isLocked, let reason): "\(isLocked ? "locked" : "opened") \(reason.rawValue)"
     case .configurationChanged: "configured"
     case .recordingChanged(let isRecorded): "recorded \(isRecorded)"
+    case .bitrateLimitExceeded: "too much"
+    case .telephoneEvent(_, let event): "key \(event.code) \(event.isEnd)"
     case .picturesLimited(let reason): "limited \(reason ?? "no more")"
     case .closed(let reason): "closed \(reason)"
     case .dropped(let count): "dropped \(count)"
@@ -107,6 +134,13 @@ final class EventLog: Sendable {
 /// How much is in the tables of all shards together.
 func census(of engine: Engine) async -> ShardEngine.Census {
   await engine.snapshots().reduce(into: ShardEngine.Census()) { $0 += $1.census }
+}
+
+/// Waits until nothing is left in any table of any shard; says what is, if something is.
+func emptied(_ engine: Engine, sourceLocation: SourceLocation = #_sourceLocation) async {
+  let empty = ShardEngine.Census()
+  if await eventually("the shards are empty", sourceLocation: sourceLocation, { await census(of: engine) == empty }) { return }
+  for snapshot in await engine.snapshots() { Issue.record("shard \(snapshot.shard): \(snapshot.census)", sourceLocation: sourceLocation) }
 }
 
 /// Polls until `condition` holds, pumping the clients meanwhile; gives up, and says so, after thirty seconds.

@@ -24,6 +24,7 @@ struct ImpairCommand: ParsableCommand {
   @Option(help: "The share of datagrams that others overtake.") var reorder = 0.0
   @Option(help: "How long an overtaken datagram is held back, in milliseconds.") var reorderMs = 20.0
   @Option(help: "The link's rate in kilobits per second, each way.") var rateKbps: Double?
+  @Option(help: "A file with the rate from server to client in kilobits per second, looked at twenty times a second.") var rateFile: String?
   @Option(help: "What the queue before the link holds, in milliseconds at that rate.") var queueMs = 200.0
   @Option(help: "The seed of every decision.") var seed: UInt64 = 1
   @Option(help: "Ends by itself after this many seconds.") var seconds = 600.0
@@ -57,10 +58,24 @@ struct ImpairCommand: ParsableCommand {
     try wakeOnSignal(wakeUp)
     let impairer = try Impairer(
       listen: listen, to: server, up: settings(loss: lossUp), down: settings(loss: lossDown), seed: seed, wakeUp: wakeUp)
-    impairer.run(until: MonotonicClock.now + .seconds(seconds))
+    let end = MonotonicClock.now + .seconds(seconds)
+    while !impairer.isStopped, MonotonicClock.now < end {
+      guard let rateFile else {
+        impairer.run(until: end)
+        continue
+      }
+      impairer.setDownRate(try rate(in: rateFile))
+      impairer.run(until: min(end, MonotonicClock.now + .milliseconds(50)))
+    }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
     print(String(decoding: try encoder.encode(impairer.report), as: UTF8.self))
+  }
+
+  private func rate(in file: String) throws -> Bitrate {
+    let text = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+    guard let kilobits = Int64(text), kilobits > 0, kilobits <= 1_000_000_000 else { throw ValidationError("\(file): \(text) is no rate") }
+    return .kilobitsPerSecond(kilobits)
   }
 
   /// SIGTERM and SIGINT become a wake-up: a thread of its own waits for them, so that nothing runs inside a signal handler.

@@ -55,7 +55,8 @@ package struct ImpairmentCounters: Hashable, Sendable, Codable {
 
 /// One direction of a link.
 package struct ImpairedLink {
-  package let settings: ImpairmentSettings
+  /// The rate may change while it runs.
+  package var settings: ImpairmentSettings
   package var counters = ImpairmentCounters()
   private var random: SeededRandom
   private var isInBurst = false

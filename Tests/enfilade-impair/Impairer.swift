@@ -38,6 +38,8 @@ package final class Impairer {
   private let listener: UDPSocket
   private let poller: Poller
   private let wakeUp: WakeUp
+  /// Somebody has told it to stop.
+  package private(set) var isStopped = false
   private var up: ImpairedLink
   private var down: ImpairedLink
   private var addresses: [SocketAddress] = []
@@ -80,6 +82,9 @@ package final class Impairer {
     return report
   }
 
+  /// From now on the way from the server carries this much; what waits already is not moved.
+  package func setDownRate(_ rate: Bitrate?) { down.settings.rate = rate }
+
   /// Relays until `end`, or until it is woken up.
   package func run(until end: Instant) {
     while step(until: end) {}
@@ -95,6 +100,7 @@ package final class Impairer {
       switch token {
       case Self.wakeUpToken:
         wakeUp.drain()
+        isStopped = true
         return false
       case Self.listenerToken:
         receiveFromClients()
