@@ -41,8 +41,8 @@ actor Invitations {
 
   private func prepare() async {
     guard !isReady else { return }
-    isReady = true
     await keys.add(hmac: HMACKey(from: secret), digestAlgorithm: .sha256)
+    isReady = true
   }
 
   /// Writes an invitation.

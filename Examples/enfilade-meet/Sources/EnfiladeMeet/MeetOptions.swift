@@ -26,6 +26,8 @@ package struct MeetOptions: Sendable {
   package var knockPatience: Duration = .seconds(20)
   /// How many of one's own m-lines one may constrain: as many as a session description within the limit of a body can have.
   static let maximumConstraints = 256
+  /// How many places a stage has for pictures, and for voices: more than a screen has room for.
+  static let maximumPlaces = 64
   /// What somebody who comes late can read.
   static let messagesKept = 100
   /// Longer texts are sent by other means.

@@ -29,6 +29,7 @@ package enum MeetServer {
       + SessionResources(meetings: meetings, entrance: .whip).resources
       + SessionResources(meetings: meetings, entrance: .whep).resources
       + OperatorResources(meetings: meetings).resources
+      + RecordingResource(meetings: meetings).resources
       + (try PageResources().resources)
     for resource in resources { resource.add(to: router, isSecure: tls != nil) }
     var quieter = logger

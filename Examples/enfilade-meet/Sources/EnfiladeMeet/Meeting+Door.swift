@@ -151,10 +151,13 @@ extension Meeting {
     }
   }
 
-  /// Whether the first who comes becomes the host: true once.
+  /// Whether the first who comes becomes the host: true once, until the seat is given back.
   func takeHostSeat() -> Bool {
     guard !isHosted else { return false }
     isHosted = true
     return true
   }
+
+  /// Who had the seat did not get in: it is for the next.
+  func giveBackHostSeat() { isHosted = false }
 }

@@ -134,6 +134,17 @@ actor Meeting {
     }
   }
 
+  /// Sets what a member has room for, in place of what it wanted of single pictures; `nil` shows it everybody again.
+  func setStage(of id: ParticipantID, _ stage: Stage?) async throws(Problem) {
+    guard let index = index(of: id) else { throw .unknownParticipant }
+    members[index].constrained = []
+    do {
+      try await members[index].participant.setStage(stage)
+    } catch {
+      throw Problem(error)
+    }
+  }
+
   /// An offer answers the engine's wish for more receivers.
   func noteOffer(of id: ParticipantID) {
     if let index = index(of: id) { members[index].receiversWanted = nil }
@@ -255,12 +266,19 @@ actor Meeting {
       write(.receiversWanted(wanted, to: subscriber))
     case .picturesLimited(let reason):
       logger.warning("Pictures are held back, or no more.", metadata: ["room": "\(room.name)", "reason": "\(reason ?? "over")"])
+    case .telephoneEvent(let id, let event):
+      logger.info(
+        "A key.", metadata: ["room": "\(room.name)", "participant": "\(id.rawValue)", "code": "\(event.code)", "end": "\(event.isEnd)"])
+    case .bitrateLimitExceeded(let id):
+      logger.warning("A participant sends more than it may.", metadata: ["room": "\(room.name)", "participant": "\(id.rawValue)"])
     case .encodingsWanted(let publisher, let mid, let rids):
       guard let index = index(of: publisher) else { return }
       let wanted = WantedEncodings(mid: mid, rids: rids)
       members[index].encodings.removeAll { $0.mid == mid }
       members[index].encodings.append(wanted)
       write(.encodingsWanted(wanted, to: publisher))
+    case .layersDecided:
+      break  // Who asks why a picture is as it is, reads the history.
     case .roleChanged(let id, let role):
       guard let index = index(of: id) else { return }
       members[index].role = role
@@ -276,6 +294,10 @@ actor Meeting {
     case .recordingChanged(let isRecorded):
       self.isRecorded = isRecorded
       write(.recordingChanged(isRecorded))
+    case .allocationChanged(let subscriber, let allocation):
+      guard let index = index(of: subscriber) else { return }
+      let quality = await members[index].participant.connectionQuality()
+      write(.allocationChanged(.init(allocation, available: quality?.availableOutgoingBitrate), to: subscriber))
     case .activeSpeaker(let publication):
       speaker = publication.participant
       write(.activeSpeaker(publication.participant))

@@ -64,17 +64,19 @@ package actor Meetings: Service {
     Meeting, Meeting.Admission, Role
   ) {
     guard !counters.isDraining else { throw .draining }
-    var arrival = arrival
     // A meeting can end between being found and being entered; then there is a new one to enter, and so on at most a few times.
     for _ in 0..<5 {
       let meeting = try await open(name, rules: options.rules)
-      if takesHostSeat, await meeting.takeHostSeat() { arrival.role = .host }
+      let isFirst = takesHostSeat ? await meeting.takeHostSeat() : false
+      var arrival = arrival
+      if isFirst { arrival.role = .host }
       do throws(Meeting.Refusal) {
         let admission = try await meeting.receive(arrival)
         counters.joins += 1
         return (meeting, admission, arrival.role)
       } catch {
         guard case .engine(let error) = error else { continue }
+        if isFirst { await meeting.giveBackHostSeat() }
         count("\(error.code)")
         throw Problem(error)
       }

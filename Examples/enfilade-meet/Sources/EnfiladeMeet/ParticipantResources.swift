@@ -16,6 +16,8 @@ struct ParticipantResources {
       Resource(path: RouterPath(own), methods: [(.patch, change), (.delete, leave)]),
       Resource(path: "\(own)/offer", acceptPost: "\(MediaTypes.sdp), \(MediaTypes.json)", methods: [(.post, offer)]),
       Resource(path: "\(own)/constraints", methods: [(.put, constrain)]),
+      Resource(path: "\(own)/stage", methods: [(.put, arrange), (.delete, clearStage)]),
+      Resource(path: "\(own)/audio", methods: [(.put, hear)]),
       Resource(path: "\(own)/messages", acceptPost: MediaTypes.json, methods: [(.post, post)]),
       Resource(path: "\(own)/events", methods: [(.get, events)]),
       // A page that is being closed can only send a POST (`navigator.sendBeacon`).
@@ -166,6 +168,7 @@ struct ParticipantResources {
       let height: Int?
       let framesPerSecond: Double?
       let paused: Bool?
+      let priority: String?
     }
 
     let constraints: [Constraint]
@@ -178,15 +181,11 @@ struct ParticipantResources {
       throw Problem(.unprocessableContent, "At most \(MeetOptions.maximumConstraints) m-lines can be constrained.")
     }
     let constraints = try body.constraints.map { wish throws(Problem) in
-      let size = 1...65_535
-      guard size.contains(wish.width ?? 1), size.contains(wish.height ?? 1), (0.1...1000).contains(wish.framesPerSecond ?? 1) else {
-        throw Problem(.unprocessableContent, "A picture has 1 to 65535 pixels each way and 0.1 to 1000 frames per second.")
-      }
-      return (
+      (
         wish.mid,
-        VideoConstraint(
-          maximumWidth: wish.width ?? size.upperBound, maximumHeight: wish.height ?? size.upperBound,
-          maximumFramesPerSecond: wish.framesPerSecond ?? .infinity, isPaused: wish.paused ?? false)
+        try VideoConstraint(
+          width: wish.width, height: wish.height, framesPerSecond: wish.framesPerSecond, isPaused: wish.paused ?? false,
+          priority: wish.priority)
       )
     }
     try await meeting.setConstraints(of: member.id, constraints)
@@ -199,7 +198,7 @@ struct ParticipantResources {
   }
 
   /// The participant that the path names and the token proves.
-  private func member(_ request: Request, _ context: MeetContext) async throws -> (Meeting, Member) {
+  func member(_ request: Request, _ context: MeetContext) async throws -> (Meeting, Member) {
     guard let meeting = await meetings.existing(try context.roomName) else { throw Problem.unknownRoom }
     let id = try context.parameters.require("participant")
     return (meeting, try await meeting.member(id, token: request.token))

@@ -7,8 +7,8 @@ import NIOCore
 extension Request {
   /// The longest body that is read.
   ///
-  /// A session description for fifty participants stays well below it.
-  static let bodyLimitByteCount = 64 * 1024
+  /// As long as a session description may be for the engine: a browser that offers every codec it knows writes up to 9 KiB for an m-line.
+  static let bodyLimitByteCount = 256 * 1024
 
   /// The media type that the request states, in lower case and without parameters.
   var mediaType: String? { headers[.contentType]?.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased() }

@@ -39,6 +39,8 @@ struct SessionResources {
     let (meeting, admission, _) = try await meetings.receive(arrival, to: room)
     guard case .entered(let member) = admission else { preconditionFailure("Who comes by \(word) does not wait.") }
     do {
+      // Listening only, on a thin link: one stream of all voices instead of one for each.
+      if role == .viewer, request.uri.queryParameters["audio"] == "mixed" { try await member.participant.setAudioMode(.mixed) }
       let answer = try await member.participant.answer(offeredBy: offer)
       return .text(
         answer, type: MediaTypes.sdp, status: .created,

@@ -45,6 +45,10 @@ extension Signal {
   static func slotChanged(_ slot: SlotState, to id: ParticipantID) -> Signal { .init("slot-changed", slot, to: .one(id)) }
   static func receiversWanted(_ wanted: WantedReceivers, to id: ParticipantID) -> Signal { .init("receivers-wanted", wanted, to: .one(id)) }
   static func encodingsWanted(_ wanted: WantedEncodings, to id: ParticipantID) -> Signal { .init("encodings-wanted", wanted, to: .one(id)) }
+  static func allocationChanged(_ allocation: AllocationState, to id: ParticipantID) -> Signal {
+    .init("allocation-changed", allocation, to: .one(id))
+  }
+
   static func rulesChanged(_ rules: RulesState) -> Signal { .init("rules-changed", rules) }
   static func recordingChanged(_ isRecorded: Bool) -> Signal { .init("recording-changed", ["recorded": isRecorded]) }
   static func activeSpeaker(_ id: ParticipantID) -> Signal { .init("active-speaker", ["id": id.rawValue]) }
@@ -111,6 +115,51 @@ struct WantedReceivers: Encodable, Sendable {
 struct WantedEncodings: Encodable, Sendable {
   let mid: String
   let rids: [String]
+}
+
+/// What one of the reader's own m-lines is given of what the way to them carries, and why it is not more.
+struct AllocationState: Encodable, Sendable {
+  let mid: String
+  let reason: String
+  let width: Int
+  let height: Int
+  let framesPerSecond: Int
+  let bitrate: Int
+  let wantedHeight: Int
+  /// Bits per second; left out while nobody knows.
+  let available: Int?
+
+  init(_ allocation: VideoAllocation, available: Int?) {
+    mid = allocation.mid
+    reason = allocation.reason.rawValue
+    width = allocation.frameWidth
+    height = allocation.frameHeight
+    framesPerSecond = allocation.framesPerSecond
+    bitrate = allocation.allocatedBitrate
+    wantedHeight = allocation.targetFrameHeight
+    self.available = available
+  }
+}
+
+/// What the way to somebody carries.
+struct QualityState: Encodable, Sendable {
+  let availableBitrate: Int
+  let allocatedBitrate: Int
+  let wantedBitrate: Int
+  let roundTripMilliseconds: Int
+  let fractionLost: Double
+  let queueMilliseconds: Int
+  let allocations: [AllocationState]
+
+  init(_ quality: ConnectionQuality) {
+    availableBitrate = quality.availableOutgoingBitrate
+    allocatedBitrate = quality.allocatedBitrate
+    wantedBitrate = quality.targetBitrate
+    roundTripMilliseconds = Int(quality.currentRoundTripTime / .milliseconds(1))
+    fractionLost = quality.fractionLost
+    queueMilliseconds = Int(quality.networkQueueTime / .milliseconds(1))
+    allocations = quality.allocations.map { AllocationState($0, available: nil) }
+  }
 }
 
 /// The rules of the room.

@@ -13,8 +13,14 @@ import UnixSignals
 @main
 struct EnfiladeMeetCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "enfilade-meet",
-    abstract: "Serves meetings: a page to join by link, WHIP to publish, WHEP to watch.")
+    commandName: "enfilade-meet", abstract: "Meetings: a page to join by link, WHIP to publish, WHEP to watch.",
+    subcommands: [ServeCommand.self, DoctorCommand.self], defaultSubcommand: ServeCommand.self)
+}
+
+/// Serves until it is told to stop.
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Serves meetings. This is what happens without a subcommand.")
 
   @Option(help: "The address on which to serve HTTP.")
   var host = "127.0.0.1"
@@ -22,26 +28,7 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
   @Option(help: "The TCP port on which to serve HTTP; 0 takes any free one.")
   var httpPort = 8080
 
-  @Option(help: "The UDP port for media, the first of as many as there are threads; 0 takes free ones.")
-  var udpPort = 5000
-
-  @Option(name: .customLong("announce"), help: "A public address of this machine, for clients outside its network. May be repeated.")
-  var announcedAddresses: [String] = []
-
-  @Option(name: .customLong("bind"), help: "The local address for media; every one if not given.")
-  var bindAddress: String?
-
-  @Option(help: "How many threads carry media; one for each processor if not given.")
-  var shards: Int?
-
-  @Option(help: "How many participants more than the emptiest thread a room's thread may have before the room spreads to another.")
-  var roomSpread = 10
-
-  @Flag(inversion: .prefixedNo, help: "Keep each thread on a processor of its own.")
-  var pin = true
-
-  @Option(help: "How many microseconds packets may wait for company when a thread is busy; 0 for not at all.")
-  var longestWait = 1000
+  @OptionGroup var media: MediaOptions
 
   @Option(help: "How many may be in one room, of every role.")
   var participantsPerRoom = MeetOptions().maximumParticipants
@@ -67,9 +54,6 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
   @Option(help: "How many seconds meetings may go on after SIGTERM, while nobody new is let in.")
   var drainSeconds = 5
 
-  @Flag(inversion: .prefixedNo, help: "Offer 127.0.0.1 to clients. On if HTTP is served there too.")
-  var loopback: Bool?
-
   @Option(help: "How much to log: trace, debug, info, notice, warning or error.", transform: logLevel)
   var logLevel = Logger.Level.notice
 
@@ -87,11 +71,8 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
     var logger = Logger(label: "enfilade-meet")
     logger.logLevel = logLevel
 
-    let isLocal = ["127.0.0.1", "localhost", "::1"].contains(host)
-    let engine = try await Engine(
-      .init(
-        udpPort: udpPort, announcedAddresses: announcedAddresses, bindAddress: bindAddress, shards: shards, pinsThreads: pin,
-        roomSpread: roomSpread, longestWait: .microseconds(longestWait), includeLoopback: loopback ?? isLocal, logger: logger))
+    let isLocal = MediaOptions.isLocal(host)
+    let engine = try await Engine(media.configuration(isLocal: isLocal, logger: logger))
     let candidates = engine.candidates
     let meetings = Meetings(engine: engine, options: try meetOptions(), logger: logger)
     let shownHost = isLocal || host == "0.0.0.0" || host == "::" ? "localhost" : host
@@ -99,8 +80,8 @@ struct EnfiladeMeetCommand: AsyncParsableCommand {
     let scheme = tls == nil ? "http" : "https"
     do {
       let application = try MeetServer.application(meetings: meetings, host: host, port: httpPort, tls: tls, logger: logger) { port in
-        let media = candidates.isEmpty ? "no address" : candidates.joined(separator: ", ")
-        let text = "Meetings at \(scheme)://\(shownHost):\(port)\nMedia at \(media) (UDP)\n"
+        let places = candidates.isEmpty ? "no address" : candidates.joined(separator: ", ")
+        let text = "Meetings at \(scheme)://\(shownHost):\(port)\nMedia at \(places)\n"
         // Written past the buffer of `print`, which keeps the line back when the output is a pipe.
         FileHandle.standardOutput.write(Data(text.utf8))
       }

@@ -212,6 +212,15 @@ struct MeetServerTests {
         }
       }
       try await client.execute(uri: "/health", method: .get) { #expect($0.status == .ok) }
+      try await client.execute(uri: "/metrics?token=a%20secret%20of%20the%20operator", method: .get) { response in
+        let text = String(buffer: response.body)
+        // One sample of each metric at most for each set of labels, each behind its type.
+        let samples = text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.split(separator: " ")[0] }
+        #expect(Set(samples).count == samples.count)
+        for name in ["enfilade_packets_sent_total{shard=\"0\"}", "enfilade_tcp_connections{shard=\"0\"}", "enfilade_meet_rooms"] {
+          #expect(samples.contains { $0 == name }, "\(name)")
+        }
+      }
     }
   }
 
@@ -256,6 +265,56 @@ struct MeetServerTests {
       try await client.execute(uri: "\(path)?token=\(ada.token)", method: .put, headers: json, body: ByteBuffer(string: body)) { response in
         #expect(response.status == expected)
         if expected != .noContent { #expect(response.headers[.contentType] == "application/problem+json") }
+      }
+    }
+  }
+
+  @Test(
+    "A stage is bounded, and asks for the sections that its places need",
+    arguments: [
+      (#"{"pictures":[]}"#, HTTPResponse.Status.noContent),
+      (#"{"pictures":[{"width":640,"height":360,"count":9},{"width":160,"framesPerSecond":15,"count":16}],"voices":3}"#, .noContent),
+      (#"{"pictures":[{}],"pinned":["nobody"],"hidden":["nobody"]}"#, .noContent),
+      (#"{"pictures":[{"width":0}]}"#, .unprocessableContent), (#"{"pictures":[{"count":0}]}"#, .unprocessableContent),
+      (#"{"pictures":[{"count":65}]}"#, .unprocessableContent),
+      (#"{"pictures":[{"count":9223372036854775807},{}]}"#, .unprocessableContent),
+      (#"{"pictures":[{"count":40},{"count":40}]}"#, .unprocessableContent), (#"{"pictures":[],"voices":-1}"#, .unprocessableContent),
+      (#"{"voices":3}"#, .badRequest),
+    ])
+  func stage(body: String, expected: HTTPResponse.Status) async throws {
+    try await withServer { client in
+      let ada = try await join(client)
+      let path = "/rooms/standup/participants/\(ada.id)/stage"
+      try await client.execute(uri: path, method: .put, headers: json, body: ByteBuffer(string: body)) { response in
+        #expect(response.status == .unauthorized)
+      }
+      try await client.execute(uri: "\(path)?token=\(ada.token)", method: .put, headers: json, body: ByteBuffer(string: body)) { response in
+        #expect(response.status == expected)
+        if expected != .noContent { #expect(response.headers[.contentType] == "application/problem+json") }
+      }
+      try await client.execute(uri: "\(path)?token=\(ada.token)", method: .delete) { #expect($0.status == .noContent) }
+    }
+  }
+
+  @Test(
+    "How the others are heard is set before the first offer and later, and the token is needed",
+    arguments: [
+      (#"{"mode":"mixed"}"#, HTTPResponse.Status.noContent), (#"{"mode":"forwarded"}"#, .noContent),
+      (#"{"mode":"louder"}"#, .unprocessableContent), (#"{}"#, .badRequest),
+    ])
+  func audio(body: String, expected: HTTPResponse.Status) async throws {
+    try await withServer { client in
+      let ada = try await join(client)
+      let path = "/rooms/standup/participants/\(ada.id)/audio"
+      try await client.execute(uri: path, method: .put, headers: json, body: ByteBuffer(string: body)) { response in
+        #expect(response.status == .unauthorized)
+      }
+      for _ in 0..<2 {
+        let uri = "\(path)?token=\(ada.token)"
+        try await client.execute(uri: uri, method: .put, headers: json, body: ByteBuffer(string: body)) { response in
+          #expect(response.status == expected)
+          if expected != .noContent { #expect(response.headers[.contentType] == "application/problem+json") }
+        }
       }
     }
   }

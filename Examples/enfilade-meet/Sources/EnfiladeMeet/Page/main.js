@@ -174,6 +174,9 @@ class RoomPage {
     bindSwitch($('lobby-camera'), this.#devices, 'video', 'camera');
     bindSwitch($('microphone'), this.#devices, 'audio', 'microphone');
     bindSwitch($('camera'), this.#devices, 'video', 'camera');
+    $('lobby-listen').disabled = Boolean(this.#key);
+    if (this.#key) $('lobby-listen-words').textContent = 'Not in a meeting that is encrypted from end to end: what the server cannot hear it cannot mix.';
+    $('lobby-listen').addEventListener('change', () => $('lobby-listen').checked && this.#quieten());
     for (const id of ['copy-link', 'invitation-copy', 'panel-copy']) $(id).addEventListener('click', () => this.#copyLink());
     this.#bindControls();
     $('join-form').addEventListener('submit', (event) => {
@@ -212,6 +215,13 @@ class RoomPage {
     this.#showPreview();
     this.#describe();
     await this.#devices.open();
+    if ($('lobby-listen').checked) await this.#quieten();
+  }
+
+  /** Who only listens sends nothing, until they turn something on. */
+  async #quieten() {
+    await this.#devices.setMicrophone(false);
+    await this.#devices.setCamera(false);
   }
 
   async #describe() {
@@ -258,7 +268,8 @@ class RoomPage {
     const wish = publishingWish(location.search);
     // What is encrypted before packets are made must have a codec whose packets do not look into it.
     const publishing = this.#key ? { codec: 'VP8', mode: null } : wish;
-    const session = new Session(this.#room, { name, invite: this.#invite ?? undefined, device: deviceName() }, this.#devices, publishing, this.#key);
+    const who = { name, invite: this.#invite ?? undefined, device: deviceName() };
+    const session = new Session(this.#room, who, this.#devices, publishing, this.#key, $('lobby-listen').checked && !this.#key);
     this.#session = session;
     this.#panel.follow(session);
     session.addEventListener('ended', () => this.#session === session && this.#sayFarewell(session.farewell));
@@ -304,6 +315,8 @@ class RoomPage {
     $('page-previous').addEventListener('click', () => this.#stage.turnPage(-1));
     $('page-next').addEventListener('click', () => this.#stage.turnPage(1));
     $('view').addEventListener('click', () => this.#stage.setMode(this.#stage.mode === 'gallery' ? 'speaker' : 'gallery'));
+    $('listen-only').addEventListener('click', () => this.#listenOnly(!this.#session?.listensOnly));
+    $('stop-listening').addEventListener('click', () => this.#listenOnly(false));
     $('statistics').addEventListener('click', () => { this.#stage.showsFigures = !this.#stage.showsFigures; });
     $('shortcuts').addEventListener('click', () => $('keys').showModal());
     const showMenu = (isShown) => {
@@ -324,7 +337,7 @@ class RoomPage {
   #press(event) {
     const isTyping = event.target.closest?.('input, textarea, dialog');
     if (document.body.dataset.view !== 'meeting' || isTyping || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const id = { m: 'microphone', v: 'camera', s: 'share', h: 'hand', c: 'chat', p: 'people', g: 'view', l: 'copy-link', i: 'statistics', '?': 'shortcuts',
+    const id = { m: 'microphone', v: 'camera', s: 'share', h: 'hand', c: 'chat', p: 'people', g: 'view', l: 'copy-link', i: 'statistics', b: 'listen-only', '?': 'shortcuts',
       ArrowLeft: 'page-previous', ArrowRight: 'page-next' }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!id || $(id).hidden) return;
     event.preventDefault();
@@ -335,6 +348,18 @@ class RoomPage {
     const isOn = !this.#devices.screen.isOn;
     await this.#devices.setScreen(isOn);
     if (isOn && this.#devices.screen.problem) note(`Your screen is ${this.#devices.screen.problem}.`);
+  }
+
+  /** To the one sound of everybody, or back to every voice and picture by itself. */
+  async #listenOnly(listensOnly) {
+    for (const id of ['listen-only', 'stop-listening']) $(id).disabled = true;
+    try {
+      await this.#session?.setListensOnly(listensOnly);
+      if (listensOnly) await this.#quieten();
+    } catch (error) {
+      note(error.message, 8000);
+    }
+    for (const id of ['listen-only', 'stop-listening']) $(id).disabled = false;
   }
 
   async #raiseHand() {
@@ -359,6 +384,9 @@ class RoomPage {
     set('chat', this.#panel.shown === 'chat');
     set('people', this.#panel.shown === 'people');
     $('sharing').hidden = !isSharing;
+    const listensOnly = this.#session?.listensOnly ?? false;
+    $('listening').hidden = !listensOnly;
+    $('listen-only-text').textContent = listensOnly ? 'Show pictures again' : 'Listen only, low bandwidth';
     $('chat-dot').hidden = this.#panel.unread === 0;
     $('people-dot').hidden = !(this.#session?.knockers.length > 0);
   }
@@ -444,6 +472,9 @@ if (room && roomPattern.test(room)) {
     },
     get state() {
       return page.session?.state ?? null;
+    },
+    get listensOnly() {
+      return page.session?.listensOnly ?? false;
     },
     get timeline() {
       return page.session?.timeline ?? null;

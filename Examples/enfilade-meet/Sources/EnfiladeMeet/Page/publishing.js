@@ -66,6 +66,30 @@ export function offerOnly(transceiver, codec) {
   if (transceiver.setCodecPreferences && wished.length > 0) transceiver.setCodecPreferences([...wished, ...named(repair)]);
 }
 
+/** Whether anybody in a meeting sends it: one profile of each codec but H.264, of which some only encode one, and that in packets of any size. */
+function isOfUse({ mimeType, sdpFmtpLine = '' }) {
+  const setting = (name) => sdpFmtpLine.match(new RegExp(`(?:^|;)\\s*${name}=([^;]+)`))?.[1];
+  switch (mimeType.toUpperCase()) {
+    case 'VIDEO/VP8':
+    case 'VIDEO/RTX':
+      return true;
+    case 'VIDEO/VP9':
+      return (setting('profile-id') ?? '0') === '0';
+    case 'VIDEO/AV1':
+      return (setting('profile') ?? '0') === '0';
+    case 'VIDEO/H264':
+      return setting('packetization-mode') === '1';
+    default:
+      return false;
+  }
+}
+
+/** Offers to receive only what may come: a description with every codec a browser knows on each of dozens of m-lines is a book. */
+export function offerUseful(transceiver) {
+  const useful = (RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? []).filter(isOfUse);
+  if (transceiver.setCodecPreferences && useful.length > 1) transceiver.setCodecPreferences(useful);
+}
+
 /** Sends the encodings of these names and pauses the others. */
 export async function sendOnly(sender, rids) {
   const parameters = sender.getParameters();

@@ -1,7 +1,7 @@
 // One person's stay in a room: a peer connection, kept alive, and the list of everybody with their media.
 
 import { Encryption } from './e2ee.js';
-import { encodingsFor, offerDependencyDescriptor, offerOnly, sendOnly } from './publishing.js';
+import { encodingsFor, offerDependencyDescriptor, offerOnly, offerUseful, sendOnly } from './publishing.js';
 import { Signaling, SignalingError } from './signaling.js';
 
 const statsInterval = 1000;
@@ -12,6 +12,14 @@ const disconnectedGrace = 2000;
 const restartLimit = 4;
 /** How long sizes of tiles settle before the server is told. */
 const wishDelay = 120;
+/** With more others than this there is a place for each picture that is seen and for each of the loudest voices, and the room fills them. */
+const smallRoom = 9;
+const voicePlaces = 3;
+/** What there is room for before anything was laid out. */
+const placeAtFirst = { width: 320, height: 180 };
+/** A picture that has a place only because another of the same person is seen. */
+const leastPlace = { width: 160, height: 90, framesPerSecond: 15 };
+const mostPlaces = 60;
 /** Text has to be read; it moves little. */
 const screenBitrate = 2_500_000;
 const backoff = (attempt) => Math.min(500 * 2 ** attempt, 8000);
@@ -62,11 +70,19 @@ export class Session extends EventTarget {
   #flow = new Map();
   /** Which of the own encodings anybody watches: mid to RIDs. */
   #encodings = new Map();
+  /** What the server gives each of the own m-lines, and why it is not more: mid to allocation. */
+  #allocations = new Map();
   #settings = Promise.resolve();
   /** How large the others' pictures are shown: id to `{ width, height }` in pixels of the screen, or null for not at all. */
   #sizes = new Map();
   #wishTimer = null;
   #toldWish = '';
+  /** Whether the room is larger than the screen; it stays so until joining again. */
+  #isStaged = false;
+  /** How many places there are then. */
+  #places = { audio: voicePlaces, video: smallRoom };
+  /** Whether all are heard as one sound, and no picture comes. */
+  #listensOnly;
   #audioSinks = new Map();
   #negotiations = Promise.resolve();
   #queued = null;
@@ -77,9 +93,13 @@ export class Session extends EventTarget {
   #changeQueued = false;
   #entering = null;
 
-  /** `who` is `{ name, invite, device }`, `publishing` a wish as `publishingWish` gives it, `key` that of the link, if it has one. */
-  constructor(room, who, devices, publishing, key = null) {
+  /**
+   * `who` is `{ name, invite, device }`, `publishing` a wish as `publishingWish` gives it, `key` that of the link, if it has one, and
+   * `listensOnly` whether to hear all as one sound from the start.
+   */
+  constructor(room, who, devices, publishing, key = null, listensOnly = false) {
     super();
+    this.#listensOnly = listensOnly;
     this.#room = room;
     this.#who = who;
     this.#encryption = key ? new Encryption(key) : null;
@@ -128,6 +148,7 @@ export class Session extends EventTarget {
    */
   get people() {
     const received = this.#received();
+    const mixedLevel = this.#listensOnly ? this.#mixedLevel() : 0;
     return [...this.#people.values()].map((person) => {
       const media = received.get(person.id) ?? {};
       return {
@@ -143,14 +164,17 @@ export class Session extends EventTarget {
         hasScreen: person.publications.some((publication) => publication.purpose === 'screen'),
         screenTrack: media.screen?.receiver.track ?? null,
         screenFlow: media.screen ? this.#flow.get(media.screen.mid) ?? null : null,
-        screenMid: media.screen?.mid ?? null,
+        videoReason: reasonOf(this.#allocations.get(media.video?.mid)),
+        screenReason: reasonOf(this.#allocations.get(media.screen?.mid)),
         isMutedByHost: person.publications.some((publication) => publication.kind === 'audio' && publication.muted),
         isPictureStopped: person.publications.some((publication) => publication.purpose === 'camera' && publication.muted),
+        isPausedForBandwidth: this.#allocations.get(media.video?.mid)?.reason === 'paused',
         moderates: person.moderates,
         hand: person.hand,
         videoTrack: media.video?.receiver.track ?? null,
         videoFlow: media.video ? this.#flow.get(media.video.mid) ?? null : null,
-        audioLevel: media.audio ? levelOf(media.audio.receiver) : 0,
+        // In one sound of all, the server says whose voice it is.
+        audioLevel: media.audio ? levelOf(media.audio.receiver) : person.id === this.speaker ? mixedLevel : 0,
       };
     });
   }
@@ -203,7 +227,8 @@ export class Session extends EventTarget {
     connection.addEventListener('track', (event) => this.#connection === connection && this.#trackCame(event));
 
     for (const kind of ['audio', 'video', 'screen']) this.#attach(kind);
-    this.#addReceivers(signaling.receivers);
+    await this.#prepareStage(signaling);
+    if (this.#connection !== connection) return;
     // An offer without any m-line would not even connect.
     if (connection.getTransceivers().length === 0) this.#addReceivers({ audio: 1, video: 1 });
 
@@ -211,6 +236,27 @@ export class Session extends EventTarget {
     this.#tellDevices();
     this.#statsTimer = setInterval(() => this.#measure(), statsInterval);
     await this.#negotiate();
+  }
+
+  /** Makes room for who is there already: for everybody, or in a large room for as many as there are places. */
+  async #prepareStage(signaling) {
+    const { audio, video } = signaling.receivers;
+    this.#isStaged = Math.max(audio, video) > smallRoom;
+    if (this.#listensOnly) {
+      try {
+        await this.#askForMixture(signaling);
+        return this.#addReceivers({ audio: 1, video: 0 });
+      } catch (error) {
+        if (error.status === 0 || error.isGone) throw error;
+        this.#listensOnly = false;
+        this.dispatchEvent(new CustomEvent('refused', { detail: `You see and hear each by itself. ${error.message}` }));
+      }
+    }
+    if (!this.#isStaged) return this.#addReceivers({ audio, video });
+    const places = { audio: Math.min(audio, voicePlaces), video: Math.min(video, smallRoom) };
+    // Before the offer, or everybody would be shown there is a line for.
+    await signaling.setStage({ pictures: [{ ...placeAtFirst, count: Math.max(1, places.video) }], voices: voicePlaces });
+    this.#addReceivers(places);
   }
 
   /** The server says that we are not in the room any more. */
@@ -255,7 +301,9 @@ export class Session extends EventTarget {
     clearTimeout(this.#wishTimer);
     this.#wishTimer = null;
     this.#toldWish = '';
+    this.#isStaged = false;
     this.#encodings.clear();
+    this.#allocations.clear();
     this.#settings = Promise.resolve();
     this.timeline.answered = 0;
     this.#restarts = 0;
@@ -340,6 +388,7 @@ export class Session extends EventTarget {
     }
     for (let count = 0; count < video; count += 1) {
       const transceiver = this.#connection.addTransceiver('video', { direction: 'recvonly' });
+      offerUseful(transceiver);
       offerDependencyDescriptor(transceiver);
       this.#encryption?.open(transceiver.receiver, 'video');
     }
@@ -406,7 +455,20 @@ export class Session extends EventTarget {
   #tellWish() {
     const signaling = this.#signaling;
     // Before the first answer there is nothing to constrain.
-    if (!signaling || !this.timeline.answered) return;
+    if (!signaling || !this.timeline.answered || this.#listensOnly) return;
+    const wish = this.#isStaged ? this.#stageWish() : this.#constraintWish();
+    const text = JSON.stringify(wish);
+    if (text === this.#toldWish) return;
+    this.#toldWish = text;
+    const told = this.#isStaged ? signaling.setStage(wish) : signaling.setConstraints(wish);
+    told.catch((error) => {
+      if (this.#toldWish === text) this.#toldWish = '';
+      console.warn('The sizes of the pictures could not be told.', error);
+    });
+  }
+
+  /** A size for each m-line. */
+  #constraintWish() {
     const constraints = [];
     for (const [id, { video, screen }] of this.#received()) {
       for (const [transceiver, key] of [[video, id], [screen, `${id}:screen`]]) {
@@ -414,13 +476,77 @@ export class Session extends EventTarget {
         constraints.push({ mid: transceiver.mid, ...(this.#sizes.get(key) ?? { paused: true }) });
       }
     }
-    const text = JSON.stringify(constraints);
-    if (text === this.#toldWish) return;
-    this.#toldWish = text;
-    signaling.setConstraints(constraints).catch((error) => {
-      if (this.#toldWish === text) this.#toldWish = '';
-      console.warn('The sizes of the pictures could not be told.', error);
-    });
+    return constraints;
+  }
+
+  /** A place for each picture that is seen, the large ones first. The room fills the places in the order of who is pinned, screens before faces. */
+  #stageWish() {
+    const seen = [];
+    for (const person of this.#people.values()) {
+      const published = (purpose) => person.publications.some((publication) => publication.purpose === purpose);
+      const screen = published('screen') ? this.#sizes.get(`${person.id}:screen`) ?? null : undefined;
+      const camera = published('camera') ? this.#sizes.get(person.id) ?? null : undefined;
+      const sizes = [screen, camera].filter((size) => size !== undefined);
+      const area = Math.max(0, ...sizes.map((size) => (size ? size.width * size.height : 0)));
+      if (person.id !== this.id && area > 0) seen.push({ id: person.id, area, sizes: sizes.map((size) => size ?? leastPlace) });
+    }
+    seen.sort((one, other) => other.area - one.area);
+    const pictures = [];
+    const sizes = seen.flatMap((person) => person.sizes).slice(0, mostPlaces);
+    this.#places.video = sizes.length;
+    for (const size of sizes) {
+      const last = pictures.at(-1);
+      const isSame = last && ['width', 'height', 'framesPerSecond', 'priority'].every((key) => last[key] === size[key]);
+      if (isSame) last.count += 1;
+      else pictures.push({ ...size, count: 1 });
+    }
+    return { pictures, voices: voicePlaces, pinned: seen.map(({ id }) => id).slice(0, mostPlaces) };
+  }
+
+  /** Whether all are heard as one sound, and no picture comes. */
+  get listensOnly() {
+    return this.#listensOnly;
+  }
+
+  /** Changes that while in the meeting. Throws a `SignalingError` if it is refused; then everything is as it was. */
+  async setListensOnly(listensOnly) {
+    const signaling = this.#signaling;
+    if (!signaling || listensOnly === this.#listensOnly) return;
+    // From here on no size of a picture is told.
+    this.#listensOnly = listensOnly;
+    try {
+      if (listensOnly) {
+        await this.#askForMixture(signaling);
+      } else {
+        await signaling.setAudio('forwarded');
+        if (!this.#isStaged) await signaling.clearStage();
+      }
+    } catch (error) {
+      if (this.#signaling === signaling) this.#listensOnly = !listensOnly;
+      throw error;
+    } finally {
+      this.#toldWish = '';
+      if (this.#signaling === signaling) this.#tellWish();
+      this.#changed();
+    }
+  }
+
+  /** One sound, and no place for a picture. */
+  async #askForMixture(signaling) {
+    if (this.isEncrypted) throw new SignalingError(409, 'This meeting is encrypted from end to end, and what the server cannot hear it cannot mix.');
+    await signaling.setAudio('mixed');
+    try {
+      await signaling.setStage({ pictures: [], voices: 1 });
+    } catch (error) {
+      await signaling.setAudio('forwarded').catch(() => {});
+      throw error;
+    }
+  }
+
+  /** How loud the one sound is. */
+  #mixedLevel() {
+    const transceivers = this.#connection?.getTransceivers() ?? [];
+    return Math.max(0, ...transceivers.filter(({ receiver }) => receiver.track.kind === 'audio').map(({ receiver }) => levelOf(receiver)));
   }
 
   #devicesChanged = () => {
@@ -453,6 +579,11 @@ export class Session extends EventTarget {
     return this.#signaling;
   }
 
+  /** Whether the room is larger than the screen, so that pictures come and go in places. */
+  get isStaged() {
+    return this.#isStaged;
+  }
+
   get isEncrypted() {
     return this.#encryption !== null;
   }
@@ -481,6 +612,9 @@ export class Session extends EventTarget {
         break;
       case 'rules-changed':
         this.rules = data;
+        break;
+      case 'allocation-changed':
+        this.#allocations.set(data.mid, data);
         break;
       case 'recording-changed':
         this.isRecorded = data.recorded;
@@ -517,6 +651,10 @@ export class Session extends EventTarget {
         const person = this.#people.get(data.participant);
         if (!person) break;
         person.publications = [...person.publications.filter((publication) => publication.id !== data.id), data];
+        if (this.#listensOnly && data.kind === 'audio' && data.encrypted && person.id !== this.#id) {
+          const detail = `${person.name} is encrypted from end to end, and is not in the sound that you hear.`;
+          this.dispatchEvent(new CustomEvent('refused', { detail }));
+        }
         break;
       }
       case 'publication-ended': {
@@ -537,6 +675,10 @@ export class Session extends EventTarget {
         this.#applyEncodings();
         break;
     }
+    if (!this.#isStaged && this.#people.size - 1 > smallRoom) {
+      this.#isStaged = true;
+      this.showSizes(this.#sizes);
+    }
     this.#fulfilWish();
     this.#changed();
   }
@@ -553,7 +695,7 @@ export class Session extends EventTarget {
 
   /**
    * Offers more receivers if the server wished for them. A wish may cross with an offer that already fulfils it, so there are never more
-   * receivers than there is to receive.
+   * receivers than there is to receive, nor, in a large room, than there are places.
    */
   #fulfilWish() {
     const missing = (kind) => {
@@ -561,7 +703,9 @@ export class Session extends EventTarget {
         .flatMap((person) => person.publications).filter((publication) => publication.kind === kind).length;
       const receivers = this.#connection.getTransceivers()
         .filter((transceiver) => transceiver.direction === 'recvonly' && transceiver.receiver.track.kind === kind).length;
-      return Math.max(0, Math.min(this.#wanted[kind], publications - receivers));
+      if (this.#listensOnly) return Math.max(0, Math.min(this.#wanted[kind], (kind === 'audio' ? 1 : 0) - receivers));
+      const useful = this.#isStaged ? Math.min(publications, this.#places[kind]) : publications;
+      return Math.max(0, Math.min(this.#wanted[kind], useful - receivers));
     };
     const more = { audio: missing('audio'), video: missing('video') };
     if (more.audio + more.video === 0) return;
@@ -600,6 +744,7 @@ export class Session extends EventTarget {
       const { mid, receiver, currentDirection } = transceiver;
       if (mid === null || currentDirection === 'sendonly' || currentDirection === null) continue;
       const publication = this.#slots.get(mid);
+      if (this.#listensOnly && !publication) continue;
       // The event stream knows best; before its first word about an m-line, the answer's stream id does.
       const id = publication === undefined ? this.#streams.get(mid) : publication?.participant;
       if (!id) continue;
@@ -700,6 +845,23 @@ export class Session extends EventTarget {
 /** Chromium and Firefox both name the m-line; the track's id is what older ones have. */
 function belongs(stat, transceiver) {
   return stat.mid !== undefined ? stat.mid === transceiver.mid : stat.trackIdentifier === transceiver.receiver.track.id;
+}
+
+/** Why a picture is not better, in words; `null` where it is as good as it is of use. */
+function reasonOf(allocation) {
+  if (!allocation) return null;
+  const carries = allocation.available ? `your downlink carries ${(allocation.available / 1e6).toFixed(1)} Mbit/s` : 'your downlink is narrow';
+  const shown = allocation.height > 0 ? `: showing ${allocation.height}p` : '';
+  switch (allocation.reason) {
+    case 'limitedByBandwidth': return `${carries}${shown}`;
+    case 'awaitingProbe': return `${carries}${shown} until there is more`;
+    case 'dwelling': return `${carries}${shown} until that lasts`;
+    case 'paused': return `${carries}, which is not enough for this picture`;
+    case 'oversent':
+    case 'neverPaused': return `${carries}, and this needs more`;
+    case 'audioOnly': return 'only sound is wanted';
+    default: return null;
+  }
 }
 
 /** What a picture was in the last second, for people to read. */

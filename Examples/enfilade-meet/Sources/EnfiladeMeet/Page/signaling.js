@@ -24,7 +24,7 @@ const knockTimeout = 40_000;
 
 const eventNames = [
   'snapshot', 'participant-joined', 'participant-changed', 'participant-left', 'publication-started', 'publication-ended',
-  'publication-changed', 'slot-changed', 'receivers-wanted', 'encodings-wanted', 'rules-changed', 'recording-changed', 'active-speaker',
+  'publication-changed', 'slot-changed', 'receivers-wanted', 'encodings-wanted', 'rules-changed', 'allocation-changed', 'recording-changed', 'active-speaker',
   'knocked', 'knock-ended', 'message', 'draining', 'goodbye',
 ];
 
@@ -157,7 +157,21 @@ export class Signaling extends EventTarget {
 
   /** Tells how large a picture is of use on which m-line. */
   async setConstraints(constraints) {
-    await request('PUT', `${this.#path}/constraints`, { type: 'application/json', body: JSON.stringify({ constraints }), token: this.#token });
+    await this.#send('PUT', `${this.#path}/constraints`, { constraints });
+  }
+
+  /** Tells what there is room for, in a room that is larger than the screen. */
+  async setStage(stage) {
+    await this.#send('PUT', `${this.#path}/stage`, stage);
+  }
+
+  async clearStage() {
+    await this.#send('DELETE', `${this.#path}/stage`);
+  }
+
+  /** Tells how the others are to be heard: `forwarded`, each by itself, or `mixed`, all as one sound. */
+  async setAudio(mode) {
+    await this.#send('PUT', `${this.#path}/audio`, { mode });
   }
 
   listen() {

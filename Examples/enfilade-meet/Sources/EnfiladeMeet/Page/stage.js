@@ -75,7 +75,9 @@ function reasonWithoutPicture(person, tile, session, devices) {
   if (session.state === 'reconnecting' && !isFlowing) return 'Reconnecting…';
   if (person.connection === 'failed' || person.connection === 'disconnected') return 'Connection lost';
   if (!tile.isScreen && person.isPictureStopped) return 'Stopped by the host';
+  if (session.listensOnly) return 'Pictures are off';
   if (isFlowing) return null;
+  if (!tile.isScreen && person.isPausedForBandwidth) return 'Paused: your connection is too slow';
   if (session.isUndecryptable) return 'Encrypted with another key';
   if (!tile.isScreen && !person.hasVideo) {
     if (person.connection === 'connecting') return 'Connecting…';
@@ -85,7 +87,7 @@ function reasonWithoutPicture(person, tile, session, devices) {
 }
 
 /** How good what comes in is: 3 good, 2 with losses, 1 bad; and why, in words. */
-function qualityOf(person, flow) {
+function qualityOf(flow, reason) {
   if (!flow || !flow.height) return null;
   const words = [`${flow.height}p`, `${Math.round(flow.framesPerSecond)} frames/s`];
   let level = 3;
@@ -97,7 +99,10 @@ function qualityOf(person, flow) {
     words.push('standing still');
     level = 1;
   }
-  if (person.reason) words.push(person.reason);
+  if (reason) {
+    words.push(reason);
+    level = Math.min(level, 2);
+  }
   return { level, words: words.join(', ') };
 }
 
@@ -182,6 +187,8 @@ export class Stage extends EventTarget {
   #pinned = null;
   #hadScreen = false;
   #showsFigures = false;
+  /** The tiles' keys in the order of the gallery. */
+  #order = [];
 
   constructor(list, devices) {
     super();
@@ -209,6 +216,7 @@ export class Stage extends EventTarget {
     this.#hadScreen = false;
     this.mode = 'gallery';
     this.page = 0;
+    this.#order = [];
     for (const tile of this.#tiles.values()) {
       tile.show(null);
       tile.element.remove();
@@ -318,7 +326,8 @@ export class Stage extends EventTarget {
 
   #showQuality(tile, person, reason) {
     const flow = tile.isScreen ? person.screenFlow : person.videoFlow;
-    const quality = person.isSelf || reason !== null ? null : qualityOf(person, flow);
+    const cause = tile.isScreen ? person.screenReason : person.videoReason;
+    const quality = person.isSelf || reason !== null ? null : qualityOf(flow, cause);
     tile.quality.hidden = quality === null;
     if (quality) {
       tile.quality.dataset.level = quality.level;
@@ -329,7 +338,7 @@ export class Stage extends EventTarget {
     if (!tile.figures.hidden) {
       setText(tile.figures, [
         `${flow.width}×${flow.height} ${flow.codec}`, `${flow.framesPerSecond.toFixed(0)} frames/s`, `${flow.kilobitsPerSecond.toFixed(0)} kbit/s`,
-        `${flow.lossPercent.toFixed(1)} % lost`, ...(person.reason ? [person.reason] : []),
+        `${flow.lossPercent.toFixed(1)} % lost`, ...(cause ? [cause] : []),
       ].join('\n'));
     }
   }
@@ -350,7 +359,8 @@ export class Stage extends EventTarget {
   #layOut() {
     const { clientWidth: width, clientHeight: height } = this.#list;
     if (width === 0 || height === 0 || this.#tiles.size === 0) return;
-    const others = [...this.#tiles.values()].filter((tile) => tile.key !== 'self');
+    this.#order = [...this.#order.filter((key) => this.#tiles.has(key)), ...[...this.#tiles.keys()].filter((key) => !this.#order.includes(key))];
+    const others = this.#order.filter((key) => key !== 'self').map((key) => this.#tiles.get(key));
     if (this.mode === 'speaker' && others.length > 0) this.#layOutSpeaker(others, width, height);
     else this.#layOutGallery(others, width, height);
     this.#list.dataset.mode = this.mode;
@@ -366,6 +376,7 @@ export class Stage extends EventTarget {
     const all = isFloating || !self ? others : [self, ...others];
     this.pageCount = Math.max(1, Math.ceil(all.length / perPage));
     this.page = Math.max(0, Math.min(this.page, this.pageCount - 1));
+    if (this.pageCount > 1) this.#bringForward(all, perPage);
     const inGrid = all.slice(this.page * perPage, (this.page + 1) * perPage);
     // Every page has tiles of one size.
     const { columns, rows, width: tileWidth, height: tileHeight } = arrange(this.pageCount > 1 ? perPage : inGrid.length, width, height);
@@ -391,6 +402,19 @@ export class Stage extends EventTarget {
         width: ownWidth, height: ownHeight, isFloating: true,
       });
     }
+  }
+
+  /** Who speaks is on the first page, in the place of whoever has been silent longest there. */
+  #bringForward(all, perPage) {
+    const position = all.findIndex((tile) => tile.key === this.#session?.speaker);
+    if (position < perPage) return;
+    const front = all.slice(0, perPage).filter((tile) => tile.key !== 'self' && !tile.isScreen);
+    if (front.length === 0) return;
+    const quietest = front.reduce((one, other) => (other.spokeAt < one.spokeAt ? other : one));
+    const speaker = all[position];
+    all[all.indexOf(quietest)] = speaker;
+    all[position] = quietest;
+    this.#order = ['self', ...all.map((tile) => tile.key).filter((key) => key !== 'self')];
   }
 
   /** The one that is large: who was chosen, a screen, who speaks, or the first. */
@@ -424,15 +448,26 @@ export class Stage extends EventTarget {
     });
   }
 
+  /** Who is first when not everything fits the way here. */
+  #priorityOf(tile, box) {
+    if (tile.isScreen) return 'screenShare';
+    if (tile.key === this.#pinned) return 'pinned';
+    if (this.mode === 'gallery') return 'gallery';
+    return box.width > 230 ? 'speaker' : 'thumbnail';
+  }
+
   /** Tells the session what is seen of each picture; nothing is, while the page is hidden. */
   #tellSizes() {
     const sizes = new Map();
     for (const tile of this.#tiles.values()) {
       if (tile.key === 'self') continue;
       const { videoWidth, videoHeight } = tile.video;
-      const shape = videoWidth > 0 && videoHeight > 0 ? videoWidth / videoHeight : widest;
+      // Tiles of one size want pictures of one size, whoever is in them, where the room decides who comes in where.
+      const isShaped = !this.#session?.isStaged && videoWidth > 0 && videoHeight > 0;
+      const shape = isShaped ? videoWidth / videoHeight : widest;
       const box = document.hidden ? { width: 0, height: 0 } : tile.element.getBoundingClientRect();
-      sizes.set(tile.key, usefulSize(box, shape, window.devicePixelRatio || 1));
+      const size = usefulSize(box, shape, window.devicePixelRatio || 1);
+      sizes.set(tile.key, size && { ...size, priority: this.#priorityOf(tile, box) });
     }
     this.#session?.showSizes(sizes);
   }
