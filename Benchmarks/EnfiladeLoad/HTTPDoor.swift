@@ -1,14 +1,14 @@
 // Plain HTTP requests, one at a time.
 
-import Foundation
+package import Foundation
 import FoundationNetworking
 import Synchronization
 
 /// An HTTP client that waits for its answers.
-final class HTTPDoor {
-  struct Response {
-    var status: Int
-    var body: Data
+package final class HTTPDoor {
+  package struct Response {
+    package var status: Int
+    package var body: Data
     var location: String?
 
     var text: String { String(decoding: body, as: UTF8.self) }
@@ -19,7 +19,7 @@ final class HTTPDoor {
 
   private let session: URLSession
 
-  init() {
+  package init() {
     let configuration = URLSessionConfiguration.ephemeral
     configuration.timeoutIntervalForRequest = Self.timeout
     configuration.timeoutIntervalForResource = Self.timeout
@@ -28,7 +28,7 @@ final class HTTPDoor {
 
   deinit { session.invalidateAndCancel() }
 
-  func request(_ method: String, _ url: URL, contentType: String? = nil, body: Data? = nil) throws(LoadError) -> Response {
+  package func request(_ method: String, _ url: URL, contentType: String? = nil, body: Data? = nil) throws(LoadError) -> Response {
     var request = URLRequest(url: url)
     request.httpMethod = method
     request.httpBody = body

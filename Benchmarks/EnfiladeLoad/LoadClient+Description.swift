@@ -121,26 +121,37 @@ extension LoadClient {
     let retransmission = encodings.isEmpty ? answered.retransmission(of: codec)?.payloadType : nil
     let streams: [(rid: String?, source: SSRC)] =
       encodings.isEmpty ? [(nil, section.source)] : encodings.map { ($0, context.makeSSRC()) }
-    for (rid, source) in streams {
+    for (position, (rid, source)) in streams.enumerated() {
       outgoing.append(
         OutgoingStream(
           kind: section.kind, source: source, payloadType: codec.payloadType, retransmissionSource: section.retransmissionSource,
           retransmissionType: retransmission, extensions: map, mid: section.mid, rid: rid,
-          traffic: traffic(for: section.kind, rid: rid), random: &context.random))
+          traffic: traffic(for: section.kind, rid: rid, encoding: position, of: streams.count), random: &context.random))
     }
   }
 
-  private func traffic(for kind: MediaKind, rid: String?) -> Traffic {
+  private func traffic(for kind: MediaKind, rid: String?, encoding: Int, of count: Int) -> Traffic {
     // Publishers begin at different times, as people's cameras do.
     let start = MonotonicClock.now + .microseconds(Int64(context.random.next() % 33_000))
     let seed = context.random.next()
     if kind == .audio { return .audio(AudioTraffic(seed: seed, startingAt: start)) }
+    let recordings = context.options.recordings
+    if !recordings.isEmpty {
+      let first = index * count % recordings.count
+      return .recorded(
+        RecordedTraffic(
+          recordings[(first + encoding) % recordings.count], payloadByteCount: OutgoingStream.recordedPayloadByteCount, startingAt: start))
+    }
     if let dump = context.options.replay { return .replay(ReplayTraffic(dump, startingAt: start)) }
     var shape = context.options.video ?? VideoShape(bitrate: .kilobitsPerSecond(1700))
     // Captured of three encodings: 2,483, 500 and 155 kbit/s, so a fifth and a sixteenth of the largest.
     switch rid {
-    case "h": shape.bitrate = .bitsPerSecond(shape.bitrate.bitsPerSecond / 5)
-    case "q": shape.bitrate = .bitsPerSecond(shape.bitrate.bitsPerSecond / 16)
+    case "h":
+      shape.bitrate = .bitsPerSecond(shape.bitrate.bitsPerSecond / 5)
+      (shape.width, shape.height) = (shape.width / 2, shape.height / 2)
+    case "q":
+      shape.bitrate = .bitsPerSecond(shape.bitrate.bitsPerSecond / 16)
+      (shape.width, shape.height) = (shape.width / 4, shape.height / 4)
     default: break
     }
     return .video(VideoTraffic(shape, seed: seed, startingAt: start))

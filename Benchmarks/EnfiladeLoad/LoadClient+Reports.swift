@@ -23,7 +23,7 @@ extension LoadClient {
         RTCPWriter.sourceDescription(ssrc: stream.source, cname: cname.rawBytes, into: &$0)
       }
     }
-    guard role == .subscriber else { return }
+    guard role != .publisher else { return }
     var blocks: [ReportBlock] = []
     for position in incoming.indices where incoming[position].role != .retransmission && blocks.count < RTCPWriter.maximumCount {
       blocks.append(incoming[position].report(at: now))

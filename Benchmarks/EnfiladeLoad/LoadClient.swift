@@ -14,6 +14,8 @@ package final class LoadClient {
   package enum Role: String, Sendable {
     case publisher
     case subscriber
+    /// Both, on one connection.
+    case member
   }
 
   package let role: Role
@@ -61,7 +63,7 @@ package final class LoadClient {
     self.index = index
     self.isProbe = isProbe
     self.context = context
-    incomingLimit = 8 + 4 * context.options.publisherCount
+    incomingLimit = 8 + 4 * max(context.options.publisherCount, context.options.stage.pictureCount + context.options.stage.voices)
     do {
       var options = UDPSocket.Options()
       options.coalescesReceive = context.options.coalescesReceive

@@ -20,6 +20,8 @@ package final class LoadContext {
   let sealed: UnsafeMutableRawPointer
   /// The payload to send: filler, of which every packet overwrites the head.
   let filler: UnsafeMutableRawPointer
+  /// Where a piece of a recorded frame gets its descriptor.
+  let recorded: UnsafeMutableRawPointer
 
   /// One-way latency by kind, of the probes.
   var videoLatency = LatencyHistogram()
@@ -49,6 +51,7 @@ package final class LoadContext {
     opened = .allocate(byteCount: Self.bufferByteCount, alignment: 64)
     sealed = .allocate(byteCount: Self.bufferByteCount, alignment: 64)
     filler = .allocate(byteCount: Self.bufferByteCount, alignment: 64)
+    recorded = .allocate(byteCount: Self.bufferByteCount, alignment: 64)
     for offset in stride(from: 0, to: Self.bufferByteCount, by: 8) {
       filler.storeBytes(of: random.next(), toByteOffset: offset, as: UInt64.self)
     }
@@ -58,6 +61,7 @@ package final class LoadContext {
     opened.deallocate()
     sealed.deallocate()
     filler.deallocate()
+    recorded.deallocate()
   }
 
   /// Forgets what was measured so far.
@@ -69,6 +73,15 @@ package final class LoadContext {
     replayedCount = 0
     unstampedCount = 0
   }
+
+  /// Whether it is a member's turn to speak.
+  func isSpeaking(_ index: Int, at now: Instant) -> Bool {
+    let (count, talkers) = (max(1, options.memberCount), options.talkerCount)
+    return (index + Int(now.nanoseconds / Self.turn.nanoseconds) % count * talkers) % count < talkers
+  }
+
+  /// How long somebody speaks.
+  private static let turn = TimeDelta.seconds(Int64(4))
 
   func makeSSRC() -> SSRC { SSRC(UInt32(truncatingIfNeeded: random.next()) | 1) }
 }

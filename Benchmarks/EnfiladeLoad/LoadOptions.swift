@@ -8,6 +8,12 @@ package import EnfiladeWire
 package struct LoadOptions: Sendable {
   package var publisherCount = 1
   package var subscriberCount = 1
+  /// Who publishes and watches on one connection, as a page does.
+  package var memberCount = 0
+  /// What each member has room for.
+  package var stage = StageWish.gallery
+  /// How many members speak at the same time, in turns.
+  package var talkerCount = 3
   /// `nil` for no video.
   package var video: VideoShape?
   package var sendsAudio = true
@@ -15,12 +21,15 @@ package struct LoadOptions: Sendable {
   package var offersSimulcast = false
   /// What to replay instead of made-up video: sizes and times are the dump's, over and over.
   package var replay: RTPDump?
+  /// Real pictures to send, over and over: one recording for each of the encodings, the smallest first, and where there are more the next member's.
+  /// Their packets carry no stamps, so that there is no latency of video.
+  package var recordings: [IVFFile] = []
   /// How long to measure, and how long to send before that.
   package var duration = TimeDelta.seconds(Int64(10))
   package var warmUp = TimeDelta.seconds(Int64(2))
   package var coalescesReceive = true
   /// The SRTP profiles to offer; one for an equal comparison.
-  package var profiles = SRTPProfile.allCases
+  package var profiles = SRTPProfile.negotiated
   /// Subscribers whose packets wake the client at once, spread over all: latency is theirs. The others are read every ``sweepInterval``,
   /// because a wake-up per packet costs the server, which pays for it in its send call, more than the packet.
   package var probeCount = 4
@@ -37,6 +46,8 @@ package struct LoadOptions: Sendable {
   package static let clientLimit = 5000
 
   package init() {}
+
+  package var sendsVideo: Bool { video != nil || replay != nil || !recordings.isEmpty }
 }
 
 /// Why a run did not happen, or ended.
@@ -52,6 +63,7 @@ package enum LoadError: Error, Hashable, CustomStringConvertible {
   case noProtector
   case system(String)
   case badDump(String)
+  case badRecording(String)
 
   package var description: String {
     switch self {
@@ -62,6 +74,7 @@ package enum LoadError: Error, Hashable, CustomStringConvertible {
     case .noProtector: "No implementation of SRTP is available."
     case .system(let text): "System: \(text)"
     case .badDump(let text): "RTP dump: \(text)"
+    case .badRecording(let text): "Recording: \(text)"
     }
   }
 }

@@ -25,6 +25,7 @@ package struct LoadReport: Codable, Sendable {
 
   package var publisherCount = 0
   package var subscriberCount = 0
+  package var memberCount = 0
   /// The SRTP profile that the subscribers' handshakes chose.
   package var profile = ""
   package var seconds = 0.0
@@ -45,6 +46,7 @@ package struct LoadReport: Codable, Sendable {
   /// Gaps in the sequence numbers that subscribers saw.
   package var lostPacketCount: UInt64 = 0
   /// What was received of what the publishers sent, times subscribers; a server that sends less than it gets shows here, not as loss.
+  /// Zero with members, whose stages have room for a part only.
   package var deliveredRatio = 0.0
   package var strayPacketCount: UInt64 = 0
 
@@ -85,7 +87,7 @@ package struct LoadReport: Codable, Sendable {
       return "\(whole).\(String(repeating: "0", count: max(0, digits - fraction.count)))\(fraction)"
     }
     var rows: [(String, String)] = [
-      ("publishers, subscribers", "\(publisherCount), \(subscriberCount)"),
+      ("publishers, subscribers, members", "\(publisherCount), \(subscriberCount), \(memberCount)"),
       ("profile", profile),
       ("joined in", "\(number(joinSeconds, 2)) s"),
       ("measured for", "\(number(seconds, 2)) s"),

@@ -38,11 +38,11 @@ package final class LoadRun {
   private static let publisherLead = TimeDelta.milliseconds(500)
 
   package init(_ options: LoadOptions, signaling: any Signaling) throws(LoadError) {
-    let clientCount = options.publisherCount + options.subscriberCount
-    guard (1...LoadOptions.clientLimit).contains(clientCount), options.publisherCount >= 1, options.subscriberCount >= 0 else {
-      throw .badOption("at least one publisher, and at most \(LoadOptions.clientLimit) clients")
-    }
-    guard options.sendsAudio || options.video != nil || options.replay != nil else { throw .badOption("neither audio nor video") }
+    let counts = [options.publisherCount, options.subscriberCount, options.memberCount]
+    guard counts.allSatisfy((0...LoadOptions.clientLimit).contains), counts.reduce(0, +) <= LoadOptions.clientLimit,
+      options.publisherCount + options.memberCount >= 1
+    else { throw .badOption("at least one who publishes, and at most \(LoadOptions.clientLimit) clients") }
+    guard options.sendsAudio || options.sendsVideo else { throw .badOption("neither audio nor video") }
     self.options = options
     self.signaling = signaling
     context = try LoadContext(options)
@@ -77,14 +77,16 @@ package final class LoadRun {
     }
     turn(for: Self.publisherLead)
     for index in 0..<options.subscriberCount {
-      let isProbe = isProbe(index)
+      let isProbe = isProbe(index, of: options.subscriberCount)
       let client = try join(.subscriber, index, isProbe: isProbe) { client throws(LoadError) in try signaling.subscribe(client) }
-      subscribers.append(client)
-      if !isProbe {
-        poller.forget(client.socket.descriptor)
-        swept.append(client)
-        if nextSweepAt == .distantFuture { nextSweepAt = MonotonicClock.now }
-      }
+      addSubscriber(client)
+    }
+    for index in 0..<options.memberCount {
+      let isProbe = isProbe(index, of: options.memberCount)
+      let client = try join(.member, index, isProbe: isProbe) { client throws(LoadError) in try signaling.enter(client, options.stage) }
+      client.isSending = true
+      publishers.append(client)
+      addSubscriber(client)
     }
     report.joinSeconds = (MonotonicClock.now - begin).seconds
     try signaling.keepAlive()
@@ -105,9 +107,10 @@ package final class LoadRun {
     let processorTime = MonotonicClock.threadProcessorTime - processorBefore
     sweepAll()
     let after = Tally(publishers, subscribers)
+    report.memberCount = options.memberCount
     after.write(since: before, into: &report)
-    report.publisherCount = publishers.count
-    report.subscriberCount = subscribers.count
+    report.publisherCount = publishers.count - options.memberCount
+    report.subscriberCount = subscribers.count - options.memberCount
     report.profile = (subscribers.first ?? publishers.first)?.profile?.registeredName ?? ""
     report.seconds = (end - begin).seconds
     report.clientProcessorSeconds = processorTime.seconds
@@ -148,10 +151,18 @@ package final class LoadRun {
     return client
   }
 
+  private func addSubscriber(_ client: LoadClient) {
+    subscribers.append(client)
+    guard !client.isProbe else { return }
+    poller.forget(client.socket.descriptor)
+    swept.append(client)
+    if nextSweepAt == .distantFuture { nextSweepAt = MonotonicClock.now }
+  }
+
   /// Probes are spread evenly, so that both who is served first and who is served last are among them.
-  private func isProbe(_ index: Int) -> Bool {
-    let count = min(options.probeCount, options.subscriberCount)
-    return count > 0 && (index + 1) * count / options.subscriberCount > index * count / options.subscriberCount
+  private func isProbe(_ index: Int, of all: Int) -> Bool {
+    let count = min(options.probeCount, all)
+    return count > 0 && (index + 1) * count / all > index * count / all
   }
 
   // MARK: The loop
@@ -261,7 +272,7 @@ private struct Tally {
     let expectedInWindow = expected &- before.expected
     // Repetitions can bring more than the numbers promise.
     report.lostPacketCount = expectedInWindow > report.receivedPacketCount ? expectedInWindow - report.receivedPacketCount : 0
-    let offered = (forwardable - before.forwardable) * UInt64(subscriberCount)
+    let offered = report.memberCount > 0 ? 0 : (forwardable - before.forwardable) * UInt64(subscriberCount)
     report.deliveredRatio = offered == 0 ? 0 : Double(report.receivedPacketCount) / Double(offered)
   }
 }

@@ -13,6 +13,8 @@ struct LoadSection {
   var encodings: [String] = []
   var source = SSRC(0)
   var retransmissionSource = SSRC(0)
+  /// Whether its packets say how loud they are (RFC 6464).
+  var tellsLevel = false
 
   static let opusType: UInt8 = 111
   static let videoType: UInt8 = 96
@@ -22,20 +24,29 @@ struct LoadSection {
 
   static let midIdentifier: UInt16 = 4
   static let transportNumberIdentifier: UInt16 = 3
+  static let audioLevelIdentifier: UInt16 = 1
   static let ridIdentifier: UInt16 = 10
   static let repairedRIDIdentifier: UInt16 = 11
 
   /// What a client of that role offers: a publisher its own media, a subscriber room for every publisher's.
   static func sections(for role: LoadClient.Role, _ context: LoadContext) -> [LoadSection] {
     let options = context.options
-    var kinds: [MediaKind] = []
-    for _ in 0..<(role == .publisher ? 1 : options.publisherCount) {
-      if options.sendsAudio { kinds.append(.audio) }
-      if options.video != nil || options.replay != nil { kinds.append(.video) }
-    }
-    return kinds.enumerated().map { position, kind in
-      var section = LoadSection(mid: String(position), kind: kind, direction: role == .publisher ? .sendonly : .recvonly)
-      if role == .publisher {
+    var own: [MediaKind] = []
+    if options.sendsAudio { own.append(.audio) }
+    if options.sendsVideo { own.append(.video) }
+    let wanted: [(MediaKind, MediaDirection)] =
+      switch role {
+      case .publisher: own.map { ($0, .sendonly) }
+      case .subscriber: (0..<options.publisherCount).flatMap { _ in own.map { ($0, .recvonly) } }
+      case .member:
+        own.map { ($0, .sendonly) } + Array(repeating: (.audio, .recvonly), count: options.sendsAudio ? options.stage.voices : 0)
+          + Array(repeating: (.video, .recvonly), count: options.sendsVideo ? options.stage.pictureCount : 0)
+      }
+    return wanted.enumerated().map { position, section in
+      let (kind, direction) = section
+      var section = LoadSection(mid: String(position), kind: kind, direction: direction)
+      section.tellsLevel = role == .member && kind == .audio && direction == .sendonly
+      if direction == .sendonly {
         section.source = context.makeSSRC()
         section.retransmissionSource = context.makeSSRC()
         if kind == .video, options.offersSimulcast { section.encodings = encodingNames }
@@ -57,6 +68,7 @@ struct LoadSection {
     if feedback || direction == .sendonly {
       extensions.append(SDPAttribute.ExtMap(id: Self.transportNumberIdentifier, uri: ExtensionKind.transportSequenceNumber.uri))
     }
+    if tellsLevel { extensions.append(SDPAttribute.ExtMap(id: Self.audioLevelIdentifier, uri: ExtensionKind.audioLevel.uri)) }
     if !encodings.isEmpty {
       extensions.append(SDPAttribute.ExtMap(id: Self.ridIdentifier, uri: ExtensionKind.rid.uri))
       extensions.append(SDPAttribute.ExtMap(id: Self.repairedRIDIdentifier, uri: ExtensionKind.repairedRid.uri))

@@ -15,18 +15,26 @@ package enum PacketStamp {
   package static let audioPrefixByteCount = 1
 
   /// Writes the head of a VP8 payload with a stamp into `payload`, which must have room for both; the rest is left as it is.
-  package static func writeVideo(_ packet: ScheduledPacket, pictureID: UInt16, sentAt now: Instant, into payload: UnsafeMutableRawPointer) {
+  package static func writeVideo(
+    _ packet: ScheduledPacket, pictureID: UInt16, width: Int = 1280, height: Int = 720, sentAt now: Instant,
+    into payload: UnsafeMutableRawPointer
+  ) {
+    writeDescriptor(packet, pictureID: pictureID, into: payload)
+    if packet.startsFrame {
+      // The frame tag: the lowest bit is zero for a key frame; shown, version zero. Then start code and size, little-endian.
+      let size = [width, height].flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8 & 0x3F)] }
+      let tag: [UInt8] = packet.isKeyframe ? [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A] + size : [0x11, 0x02, 0x00, 0, 0, 0, 0, 0, 0, 0]
+      for (offset, byte) in tag.enumerated() { payload.storeBytes(of: byte, toByteOffset: 4 + offset, as: UInt8.self) }
+    }
+    write(now, at: payload + videoPrefixByteCount)
+  }
+
+  /// Writes the four bytes in front of a piece of a VP8 frame.
+  package static func writeDescriptor(_ packet: ScheduledPacket, pictureID: UInt16, into payload: UnsafeMutableRawPointer) {
     // X set, S where the first partition begins; I set in the second byte; the picture id's long form.
     payload.storeBytes(of: packet.startsFrame ? 0x90 : 0x80, as: UInt8.self)
     payload.storeBytes(of: 0x80, toByteOffset: 1, as: UInt8.self)
     payload.storeBytes(of: (pictureID | 0x8000).bigEndian, toByteOffset: 2, as: UInt16.self)
-    if packet.startsFrame {
-      // The frame tag: the lowest bit is zero for a key frame; shown, version zero. Then start code and 1280×720.
-      let tag: [UInt8] =
-        packet.isKeyframe ? [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x00, 0x05, 0xD0, 0x02] : [0x11, 0x02, 0x00, 0, 0, 0, 0, 0, 0, 0]
-      for (offset, byte) in tag.enumerated() { payload.storeBytes(of: byte, toByteOffset: 4 + offset, as: UInt8.self) }
-    }
-    write(now, at: payload + videoPrefixByteCount)
   }
 
   /// Writes the head of an Opus payload with a stamp.

@@ -9,6 +9,9 @@ package import EnfiladeWire
 package struct VideoShape: Hashable, Sendable {
   package var bitrate: Bitrate
   package var framesPerSecond: Int
+  /// What key frames say of their size, in pixels.
+  package var width = 1280
+  package var height = 720
   /// The most bytes of UDP payload in one packet, SRTP tag included. Chromium: 1,208.
   package var packetByteCount: Int
   /// Key frames without being asked; `nil` for only those.

@@ -6,9 +6,12 @@ import Dispatch
 struct EnfiladeBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enfilade-bench",
-    abstract: "Measures the packet path: forwarding against its floor, protection, cost against load, shards, waiting, and the peers.",
+    abstract:
+      "Measures the packet path: forwarding against its floor, switching layers, protection, cost against load, shards, waiting, mixing, a large room, and the peers.",
     subcommands: [
-      FanOutCommand.self, ProtectCommand.self, ScaleCommand.self, ShardsCommand.self, WindowCommand.self, PeersCommand.self,
+      FanOutCommand.self, SwitchingCommand.self, ProtectCommand.self, ScaleCommand.self, ShardsCommand.self, WindowCommand.self,
+      MixtureCommand.self, MixPeersCommand.self, MixServerCommand.self,
+      MeetingCommand.self, PeersCommand.self,
     ])
 }
 

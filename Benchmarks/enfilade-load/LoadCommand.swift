@@ -21,6 +21,7 @@ struct LoadCommand: ParsableCommand {
 
       EXAMPLES
         enfilade-load --url http://127.0.0.1:8080 --subscribers 40
+        enfilade-load --publishers 0 --subscribers 0 --members 50 --simulcast --seconds 60
         enfilade-load --url http://127.0.0.1:8088/janus --signaling janus --video-bitrate 0 --profile aes-cm
         enfilade-load --url http://127.0.0.1:7000 --signaling whip --publish-path /live/{room}/whip --subscribe-path /live/{room}/whep
       """)
@@ -45,6 +46,27 @@ struct LoadCommand: ParsableCommand {
 
   @Option(help: "How many watch; each watches all publishers.")
   var subscribers = 10
+
+  @Option(help: "How many publish and watch on one connection, with a stage; with the signaling of enfilade-meet.")
+  var members = 0
+
+  @Option(help: "What each member has room for: groups of places, COUNTxWIDTHxHEIGHT, separated by commas.")
+  var stage = "9x640x360,16x320x180"
+
+  @Option(help: "How many voices a member hears.")
+  var voices = 3
+
+  @Option(help: "How many members speak at the same time, in turns.")
+  var talkers = 3
+
+  @Option(help: "What lets members in, where the room wants an invitation.")
+  var invite: String?
+
+  @Option(
+    help:
+      "Send these IVF files (VP8) over and over instead: of each three encodings, the smallest first; with more than three the members take turns."
+  )
+  var recording: [String] = []
 
   @Option(help: "Video in kbit/s for each publisher; 0 for none.")
   var videoBitrate = 2500
@@ -109,6 +131,10 @@ struct LoadCommand: ParsableCommand {
   }
 
   func run() throws {
+    guard let stage = StageWish(parsing: stage, voices: voices) else {
+      throw ValidationError("A stage is written as 9x640x360,16x320x180: up to 64 places, and up to 64 voices.")
+    }
+    guard recording.count % (simulcast ? 3 : 1) == 0 else { throw ValidationError("With simulcast there are three recordings each.") }
     guard let base = URL(string: url) else { throw ValidationError("'\(url)' is no URL.") }
     var options = LoadOptions()
     options.publisherCount = publishers
@@ -119,6 +145,10 @@ struct LoadCommand: ParsableCommand {
         keyframeInterval: keyframeInterval > 0 ? .seconds(keyframeInterval) : nil)
     }
     options.replay = try replay.map { try RTPDump(contentsOf: $0) }
+    options.memberCount = members
+    options.stage = stage
+    options.talkerCount = talkers
+    options.recordings = try recording.map { try IVFFile(contentsOf: $0) }
     options.sendsAudio = audio
     options.offersSimulcast = simulcast
     options.duration = .seconds(seconds)
@@ -130,7 +160,8 @@ struct LoadCommand: ParsableCommand {
     options.verifyEvery = verifyEvery
     options.givesTransportFeedback = transportFeedback
     options.room = room
-    let adapter = try signaling.make(base: base, room: room, publishPath: publishPath, subscribePath: subscribePath)
+    let adapter = try signaling.make(
+      base: base, room: room, publishPath: publishPath, subscribePath: subscribePath, invitation: invite)
     let report = try LoadRun(options, signaling: adapter).run()
     if json {
       let encoder = JSONEncoder()
@@ -147,7 +178,7 @@ extension SignalingKind: ExpressibleByArgument {}
 
 extension SRTPProfile: ExpressibleByArgument {
   package init?(argument: String) {
-    guard let profile = SRTPProfile.allCases.first(where: { $0.shortName == argument }) else { return nil }
+    guard let profile = SRTPProfile.negotiated.first(where: { $0.shortName == argument }) else { return nil }
     self = profile
   }
 }

@@ -1,6 +1,7 @@
 // `enfilade-bench fanout`: what forwarding costs, against what it cannot cost less than.
 
 import ArgumentParser
+import EnfiladeCongestion
 import Foundation
 
 struct FanOutCommand: ParsableCommand {
@@ -10,6 +11,10 @@ struct FanOutCommand: ParsableCommand {
     discussion: """
       Packets per CPU-second are counted on the thread that does the work, by the scheduler's clock. On loopback the receivers' path through the \
       kernel is charged to whoever sends, for engine and floor alike. A frame reaches the shard whole, as one message.
+
+      With --congestion, what counts is the whole cost with control over the cost without it. A peer that has negotiated transport-wide feedback \
+      sends its reports whether they are used or not, so the cost without it but with the same reports, unread, stands beside it: what lies between \
+      that and the first is the price of receiving, and what lies above is that of estimation and pacing.
       """)
 
   @OptionGroup var options: FanOutOptions
@@ -21,7 +26,9 @@ struct FanOutCommand: ParsableCommand {
   @Flag(help: "Tie the shard's thread to the first processor.") var pin = false
   @Option(help: "The share of the measured rate at which latency is taken; 0 takes none.") var latencyLoad = 0.5
   @Flag(help: "Fail when anything is allocated in the steady state.") var forbidMallocs = false
+  @Flag(help: "Compare with and without congestion control, with subscribers that report, at 30 frames a second.") var congestion = false
   @Option(help: .hidden) var forwardOnly: Int?
+  @Option(help: .hidden) var congestionSide = "on"
 
   func validate() throws {
     guard ReceiverMode(rawValue: receivers) != nil else { throw ValidationError("no such mode of receivers: \(receivers)") }
@@ -33,6 +40,7 @@ struct FanOutCommand: ParsableCommand {
   }
 
   func run() throws {
+    if congestion { return try compareCongestion() }
     let report: FanOutReport
     if inProcess {
       let bench = try InProcessFanOut(options.shape, profile: options.srtpProfile(), levelsRuns: options.levelling) {
@@ -51,6 +59,37 @@ struct FanOutCommand: ParsableCommand {
     }
     if options.json { try printJSON(report) } else { print(report.text) }
     if forbidMallocs { try Self.check(report) }
+  }
+
+  private func compareCongestion() throws {
+    guard inProcess else { return try comparePaced() }
+    let bench = try CongestionFanOut(options.shape, profile: options.srtpProfile(), levelsRuns: options.levelling) {
+      try options.makePacketProtector()
+    }
+    if let forwardOnly {
+      guard let side = CongestionFanOut.SideName(rawValue: congestionSide) else { throw ValidationError("no such side: \(congestionSide)") }
+      return print(bench.forwardOnly(side, packets: forwardOnly))
+    }
+    let report = bench.run(seconds: options.seconds, rounds: options.rounds)
+    if options.json { try printJSON(report) } else { print(report.text) }
+    let mallocs = report.on.map(\.mallocs).reduce(0, +)
+    guard forbidMallocs, mallocs > 0 else { return }
+    FileHandle.standardError.write(Data("\(mallocs) allocations in the steady state; there may be none\n".utf8))
+    throw ExitCode.failure
+  }
+
+  /// Over loopback, at the rate and with the reports of a call.
+  private func comparePaced() throws {
+    let shape = options.shape
+    let make = { (congestion: CongestionProfile?, sendsReports: Bool) in
+      try SocketFanOut(
+        shape, profile: options.srtpProfile(), levelsRuns: options.levelling,
+        settings: SocketSettings(
+          segmentsSend: gso, pinsShard: pin, congestion: congestion, sendsReports: sendsReports, napMicroseconds: 1_000, watchedCount: 1)
+      ) { try options.makePacketProtector() }
+    }
+    let report = try PacedComparison.run(make, shape: shape, seconds: options.seconds, rounds: options.rounds)
+    if options.json { try printJSON(report) } else { print(report.text) }
   }
 
   private static func check(_ report: FanOutReport) throws {

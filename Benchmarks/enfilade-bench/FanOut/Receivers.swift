@@ -25,19 +25,41 @@ final class Receivers {
   /// Used by its thread alone once that has started. It looks again and again instead of waiting to be woken, because a wake-up would be
   /// charged to whoever sends, and a receiver on another machine wakes nobody here.
   private final class Reader: @unchecked Sendable {
-    private static let napMicroseconds: UInt32 = 200
+    private static let pausedNapMicroseconds: UInt32 = 5_000
+    let napMicroseconds: UInt32
     let sockets: [UDPSocket]
+    let reports: ReceivedReports?
     let batch = ReceiveBatch()
 
-    init(_ sockets: [UDPSocket]) { self.sockets = sockets }
+    init(_ sockets: [UDPSocket], napMicroseconds: UInt32, reports: ReceivedReports?) {
+      self.sockets = sockets
+      self.napMicroseconds = napMicroseconds
+      self.reports = reports
+    }
 
     func run(_ orders: Orders) {
       while !orders.isStopping.load(ordering: .relaxed) {
-        if !orders.isPaused.load(ordering: .relaxed) {
-          for socket in sockets { while socket.receive(into: batch) == batch.capacity {} }
+        let isPaused = orders.isPaused.load(ordering: .relaxed)
+        if !isPaused {
+          for (position, socket) in sockets.enumerated() { read(socket, position) }
         }
-        usleep(Self.napMicroseconds)
+        usleep(isPaused ? Self.pausedNapMicroseconds : napMicroseconds)
       }
+    }
+
+    private func read(_ socket: UDPSocket, _ position: Int) {
+      while true {
+        let count = socket.receive(into: batch)
+        if let reports {
+          let now = MonotonicClock.now
+          for index in 0..<count {
+            let message = batch[index]
+            for segment in 0..<message.segmentCount { reports.note(message.segment(at: segment), position, at: now) }
+          }
+        }
+        if count < batch.capacity { break }
+      }
+      reports?.send(from: socket, position, at: MonotonicClock.now)
     }
   }
 
@@ -46,9 +68,11 @@ final class Receivers {
   /// Which sockets the caller reads, spread over the list; the last is always among them.
   let watched: [Int]
   private let orders = Orders()
-  private let thread: SystemThread?
+  private var thread: SystemThread?
 
-  init(_ count: Int, mode: ReceiverMode, watchedCount: Int) throws {
+  /// - Parameter napMicroseconds: between two looks at all sockets.
+  init(_ count: Int, mode: ReceiverMode, watchedCount: Int, napMicroseconds: UInt32 = 200) throws {
+    self.napMicroseconds = napMicroseconds
     var options = UDPSocket.Options()
     options.coalescesReceive = mode != .draining
     options.segmentsSend = false
@@ -61,12 +85,20 @@ final class Receivers {
     self.sockets = sockets
     self.watched = watched
     addresses = sockets.map(\.localAddress)
-    guard mode != .idle else {
-      thread = nil
-      return
-    }
+    isIdle = mode == .idle
+  }
+
+  private let isIdle: Bool
+  private let napMicroseconds: UInt32
+
+  /// Begins to read.
+  ///
+  /// - Parameter makeReports: for receivers that tell what arrives; it is given which of them are read here.
+  func start(_ makeReports: ([Int]) throws -> ReceivedReports? = { _ in nil }) throws {
+    guard !isIdle else { return }
     let isWatched = Set(watched)
-    let reader = Reader(sockets.enumerated().filter { !isWatched.contains($0.offset) }.map(\.element))
+    let read = sockets.indices.filter { !isWatched.contains($0) }
+    let reader = Reader(read.map { sockets[$0] }, napMicroseconds: napMicroseconds, reports: try makeReports(read))
     let orders = orders
     thread = try SystemThread(name: "receivers") { reader.run(orders) }
   }

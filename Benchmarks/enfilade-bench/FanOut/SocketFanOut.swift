@@ -1,6 +1,7 @@
 // A room over loopback: real shards with their threads and sockets, a feeder that plays the publishers, a socket for each subscriber.
 
 import CAllocationCounter
+import EnfiladeCongestion
 import EnfiladeEngine
 import EnfiladeIO
 import EnfiladeLoad
@@ -8,6 +9,7 @@ import EnfiladeRuntime
 import EnfiladeSRTP
 import EnfiladeTransport
 import EnfiladeWire
+import Glibc
 import Synchronization
 
 /// How the sockets of a measurement behave.
@@ -22,6 +24,14 @@ struct SocketSettings {
   var shardCount = 1
   /// How long packets may wait for company when a shard is busy; zero never lets them wait.
   var longestWait = TimeDelta.zero
+  /// Subscribers' links are controlled.
+  var congestion: CongestionProfile?
+  /// All subscribers that the feeder does not read report what arrives.
+  var sendsReports = false
+  /// Between two looks at the subscribers' sockets, in microseconds.
+  var napMicroseconds: UInt32 = 200
+  /// Subscribers that the feeder itself reads.
+  var watchedCount = 8
 }
 
 /// Why a measurement over sockets did not begin.
@@ -68,7 +78,8 @@ final class SocketFanOut {
     self.settings = settings
     var random = SeededRandom(seed: seed)
     let loopback = SocketAddress(ipv4: 0x7F00_0001, port: 0)
-    let receivers = try Receivers(shape.subscribers, mode: settings.receivers, watchedCount: 8)
+    let receivers = try Receivers(
+      shape.subscribers, mode: settings.receivers, watchedCount: settings.watchedCount, napMicroseconds: settings.napMicroseconds)
     self.receivers = receivers
     let publisherSockets = try (0..<shape.publishers).map { _ in try UDPSocket(bindingTo: loopback) }
     self.publisherSockets = publisherSockets
@@ -88,6 +99,7 @@ final class SocketFanOut {
         shard: UInt8(index), seed: seed + UInt64(index), wallClock: wallClock(),
         linkCapacity: max(64, shape.publishers + shape.subscribers))
       configuration.levelsRuns = levelsRuns
+      configuration.congestion = settings.congestion
       return try Shard(
         configuration, bindingTo: loopback, options: options, processor: settings.pinsShard ? index : nil, protector: try makeProtector(),
         handshakes: ReadyHandshakeFactory(profile: profile), longestWait: settings.longestWait
@@ -96,6 +108,11 @@ final class SocketFanOut {
       }
     }
     try Shard.start(shards)
+    let destination = shards[0].localAddress
+    try receivers.start { read in
+      guard settings.sendsReports else { return nil }
+      return try ReceivedReports(read.map { room.subscribers[$0] }, protector: try makeProtector(), to: destination)
+    }
     threads = shards.map(ShardThread.init)
     self.random = random
     watchPoller = try Poller()
@@ -327,6 +344,29 @@ final class SocketFanOut {
     let measured = try measure { latencies = feed(framesPerSecond: framesPerSecond, seconds: seconds, gaps: gaps) }
     return (measured.round, measured.messages, latencies)
   }
+
+  /// Forwards so many frames a second while receivers read and, where links are controlled, report.
+  func measurePaced(framesPerSecond: Double, seconds: Double) throws -> ForwardingRound {
+    receivers.resume()
+    defer { receivers.pause() }
+    keepConsent()
+    barrier()
+    return try measure {
+      let interval = TimeDelta.seconds(1 / framesPerSecond)
+      let end = MonotonicClock.now + .seconds(seconds)
+      var due = MonotonicClock.now
+      while due < end {
+        let ahead = due - MonotonicClock.now
+        if ahead > .zero { usleep(UInt32(ahead.nanoseconds / 1000)) }
+        sendFrame()
+        for position in watchers.indices { watchers[position].drain() }
+        due = due + interval
+      }
+    }.round
+  }
+
+  /// Leaves the subscribers' sockets unread until the next measurement.
+  func rest() { receivers.pause() }
 
   /// Lets every table and history reach its final size, and every kind of report be sent once.
   func warmUp() {

@@ -12,12 +12,17 @@ enum JanusFolder {
 
   /// The folder with the configuration.
   ///
-  /// - Parameter eventLoops: threads that carry the media of all handles; 0 gives each handle one of its own.
-  static func write(to folder: URL, port: Int, eventLoops: Int) throws -> URL {
+  /// - Parameters:
+  ///   - eventLoops: threads that carry the media of all handles; 0 gives each handle one of its own.
+  ///   - plugin: the one that is loaded.
+  ///   - settings: what is in the section `general` of its configuration.
+  static func write(
+    to folder: URL, port: Int, eventLoops: Int, plugin: String = "videoroom", settings: [String] = []
+  ) throws -> URL {
     guard let modules else { throw ServerFailure(description: "no plugins of Janus under /usr/lib") }
     let configuration = folder.appendingPathComponent("configuration")
     // Linked one by one, so that nothing else is loaded.
-    for (kind, name) in [("plugins", "libjanus_videoroom.so"), ("transports", "libjanus_http.so")] {
+    for (kind, name) in [("plugins", "libjanus_\(plugin).so"), ("transports", "libjanus_http.so")] {
       let place = folder.appendingPathComponent(kind)
       try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
       try FileManager.default.createSymbolicLink(
@@ -54,7 +59,8 @@ enum JanusFolder {
       }
       admin: { admin_http = false, admin_https = false }
       """
-    for (name, text) in [("janus.jcfg", main), ("janus.transport.http.jcfg", transport), ("janus.plugin.videoroom.jcfg", "general: {}\n")] {
+    let rooms = "general: {\n\(settings.map { "  \($0)\n" }.joined())}\n"
+    for (name, text) in [("janus.jcfg", main), ("janus.transport.http.jcfg", transport), ("janus.plugin.\(plugin).jcfg", rooms)] {
       try text.write(to: configuration.appendingPathComponent(name), atomically: false, encoding: .utf8)
     }
     return configuration

@@ -184,7 +184,7 @@ struct PeersCommand: ParsableCommand {
   }
 
   private static func profiles(_ text: String) throws -> [SRTPProfile] {
-    try list(text) { name in SRTPProfile.allCases.first { $0.shortName == name } }
+    try list(text) { name in SRTPProfile.negotiated.first { $0.shortName == name } }
   }
 
   private static func list<Element>(_ text: String, _ parse: (String) -> Element?) throws -> [Element] {

@@ -20,7 +20,24 @@ final class ServerProcess {
   private static let patience: TimeInterval = 15
 
   /// Starts it, and waits until it answers at `ready`.
-  init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], folder: URL, ready: URL) throws {
+  convenience init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], folder: URL, ready: URL) throws {
+    try self.init(executable, arguments, environment: environment, folder: folder) { ServerProbe.waits(for: ready, until: $0) }
+  }
+
+  /// Starts it, and waits until it has written a file, whole.
+  convenience init(_ executable: String, _ arguments: [String], folder: URL, writes file: URL) throws {
+    try self.init(executable, arguments, environment: [:], folder: folder) { deadline in
+      while !FileManager.default.fileExists(atPath: file.path) {
+        guard Date() < deadline else { return false }
+        Thread.sleep(forTimeInterval: 0.02)
+      }
+      return true
+    }
+  }
+
+  private init(
+    _ executable: String, _ arguments: [String], environment: [String: String], folder: URL, isReady: (Date) -> Bool
+  ) throws {
     log = folder.appendingPathComponent("server.log")
     guard FileManager.default.createFile(atPath: log.path, contents: nil) else {
       throw ServerFailure(description: "cannot write \(log.path)")
@@ -41,7 +58,7 @@ final class ServerProcess {
     process.standardOutput = output
     process.standardError = output
     try process.run()
-    guard ServerProbe.waits(for: ready, until: Date(timeIntervalSinceNow: Self.patience)), process.isRunning else {
+    guard isReady(Date(timeIntervalSinceNow: Self.patience)), process.isRunning else {
       stop()
       throw ServerFailure(description: "\(executable) did not start: \(lastWords)")
     }

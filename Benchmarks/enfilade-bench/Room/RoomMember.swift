@@ -19,17 +19,21 @@ struct RoomMember: Sendable {
   let publication: PublicationKey?
   /// What it receives: its slots, in the order of the publishers.
   let slots: [SlotKey]
+  private let encodingCount: Int
   private let own: ICECredentials
   private let engine: ICECredentials
 
   init(
-    number: UInt64, address: SocketAddress, profile: SRTPProfile, publishes: Bool, receives slotCount: Int, using random: inout SeededRandom
+    number: UInt64, address: SocketAddress, profile: SRTPProfile, publishes: Bool, encodings encodingCount: Int = 1,
+    receives slotCount: Int,
+    using random: inout SeededRandom
   ) {
     self.number = number
     self.address = address
     self.profile = profile
     publication = publishes ? PublicationKey(number) : nil
     slots = (0..<slotCount).map { SlotKey(number << 16 | UInt64($0)) }
+    self.encodingCount = encodingCount
     own = ICECredentials.make(using: &random)
     engine = ICECredentials.make(using: &random)
   }
@@ -38,6 +42,8 @@ struct RoomMember: Sendable {
   var keys: SRTPKeyingMaterial { ReadyKeys.mirrored(ReadyKeys.make(for: number, profile: profile)) }
   /// The source it sends with.
   var source: SSRC { SSRC(UInt32(truncatingIfNeeded: number) << 8 | 1) }
+  /// The source of one of the encodings that it sends, the smallest first.
+  func source(ofEncoding encoding: Int) -> SSRC { SSRC(source.rawValue + UInt32(encoding)) }
   /// The source of one of its slots.
   func source(of slot: Int) -> SSRC { SSRC(UInt32(truncatingIfNeeded: number) << 8 | UInt32(2 + 2 * slot)) }
 
@@ -52,7 +58,9 @@ struct RoomMember: Sendable {
   /// Brings the link in, with its sections.
   var joining: [Command] {
     let receive = publication.map {
-      ReceiveSection(publication: $0, mid: Array("p".utf8), kind: .video, formats: [Self.format], extensions: Self.extensions)
+      ReceiveSection(
+        publication: $0, mid: Array("p".utf8), kind: .video, formats: [Self.format], extensions: Self.extensions,
+        encodingCount: encodingCount, sources: encodingCount > 1 ? (0..<encodingCount).map { source(ofEncoding: $0) } : [])
     }
     let send = slots.indices.map { index in
       SendSection(
@@ -101,7 +109,7 @@ struct Room: Sendable {
       members.append(
         RoomMember(
           number: number + UInt64(position), address: address(position), profile: profile, publishes: publishes,
-          receives: publishes ? 0 : shape.publishers, using: &random))
+          encodings: shape.encodings, receives: publishes ? 0 : shape.publishers, using: &random))
     }
     publishers = Array(members[..<shape.publishers])
     subscribers = Array(members[shape.publishers...])

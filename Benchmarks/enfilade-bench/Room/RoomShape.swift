@@ -11,6 +11,10 @@ struct RoomShape: Codable, Sendable {
   var packetsPerFrame = 8
   /// The last packet of a frame is this many bytes longer than the others, as browsers cut their frames.
   var unevenBytes = 0
+  /// Encodings of each publisher's picture, each with packets of the same sizes.
+  var encodings = 1
+  /// Every so many-th frame of each encoding is a key frame; `nil` for none but the first.
+  var keyframeSpacing: Int?
 
   /// Packets that leave for each frame of one publisher.
   var forwardedPerFrame: Int { packetsPerFrame * subscribers }

@@ -9,6 +9,8 @@ import EnfiladeWire
 final class SealedFrames {
   private struct Stream {
     var session: ProtectorSession
+    var publisher: Int
+    var encoding: Int
     var source: SSRC
     var next: ExtendedSequenceNumber
     var transportNumber: UInt16 = 0
@@ -37,16 +39,19 @@ final class SealedFrames {
     shape = room.shape
     self.frameLimit = frameLimit
     self.protector = protector
-    let packetLimit = frameLimit * shape.packetsPerFrame * shape.publishers
+    let packetLimit = frameLimit * shape.packetsPerFrame * shape.publishers * shape.encodings
     storage = .allocate(byteCount: packetLimit * Limits.slotByteCount, alignment: 64)
     storage.initializeMemory(as: UInt8.self, repeating: 0x5A, count: packetLimit * Limits.slotByteCount)
     jobs = .allocate(capacity: packetLimit)
     packets.reserveCapacity(packetLimit)
     for (position, publisher) in room.publishers.enumerated() {
-      streams.append(
-        Stream(
-          session: try protector.openSession(publisher.keys), source: publisher.source,
-          next: ExtendedSequenceNumber(Int64(100 + 1_000 * position))))
+      let session = try protector.openSession(publisher.keys)
+      for encoding in 0..<shape.encodings {
+        streams.append(
+          Stream(
+            session: session, publisher: position, encoding: encoding, source: publisher.source(ofEncoding: encoding),
+            next: ExtendedSequenceNumber(Int64(100 + 1_000 * position))))
+      }
     }
   }
 
@@ -62,24 +67,27 @@ final class SealedFrames {
     packets.removeAll(keepingCapacity: true)
     var count = 0
     for frame in 0..<frameCount {
-      for publisher in streams.indices {
+      for stream in streams.indices {
+        let isSpaced = shape.keyframeSpacing.map { Int(streams[stream].frame) % $0 == 0 } ?? false
+        let isKeyframe = isSpaced || startsKeyframe && frame == 0
         for position in 0..<shape.packetsPerFrame {
           let base = storage + count * Limits.slotByteCount
           let isLast = position == shape.packetsPerFrame - 1
           let payloadByteCount = shape.packetBytes - Self.headerByteCount + (isLast ? shape.unevenBytes : 0)
-          writeHeader(of: &streams[publisher], isLast: isLast, at: base)
-          writeDescriptor(isFirst: position == 0, isKeyframe: startsKeyframe && frame == 0, at: base + Self.headerByteCount)
+          writeHeader(of: &streams[stream], isLast: isLast, at: base)
+          writeDescriptor(
+            isFirst: position == 0, isKeyframe: isKeyframe, encoding: streams[stream].encoding, at: base + Self.headerByteCount)
           let job = ProtectJob(
-            session: streams[publisher].session, isRTCP: false, headerByteCount: Self.headerByteCount, payloadByteCount: payloadByteCount,
-            ssrc: streams[publisher].source, index: streams[publisher].next, payload: UnsafeRawPointer(base + Self.headerByteCount),
+            session: streams[stream].session, isRTCP: false, headerByteCount: Self.headerByteCount, payloadByteCount: payloadByteCount,
+            ssrc: streams[stream].source, index: streams[stream].next, payload: UnsafeRawPointer(base + Self.headerByteCount),
             destination: base)
           (jobs.baseAddress! + count).initialize(to: job)
-          packets.append(SealedPacket(publisher: publisher, base: base, byteCount: 0))
-          streams[publisher].next = streams[publisher].next + 1
-          streams[publisher].transportNumber &+= 1
+          packets.append(SealedPacket(publisher: streams[stream].publisher, base: base, byteCount: 0))
+          streams[stream].next = streams[stream].next + 1
+          streams[stream].transportNumber &+= 1
           count += 1
         }
-        streams[publisher].frame += 1
+        streams[stream].frame += 1
       }
     }
     protector.protect(UnsafeMutableBufferPointer(rebasing: jobs[..<count]))
@@ -104,8 +112,15 @@ final class SealedFrames {
   }
 
   /// RFC 7741 §4.2 and §4.3: S where a frame begins, and P where it is no key frame.
-  private func writeDescriptor(isFirst: Bool, isKeyframe: Bool, at payload: UnsafeMutableRawPointer) {
+  private func writeDescriptor(isFirst: Bool, isKeyframe: Bool, encoding: Int, at payload: UnsafeMutableRawPointer) {
     payload.storeBytes(of: isFirst ? 0x10 : 0x00, as: UInt8.self)
     payload.storeBytes(of: isKeyframe ? 0x00 : 0x01, toByteOffset: 1, as: UInt8.self)
+    guard isFirst, isKeyframe, shape.encodings > 1 else { return }
+    // RFC 6386 §9.1: the start code, then width and height, little-endian; of the largest 1280×720, of each below half of it.
+    let scale = shape.encodings - 1 - encoding
+    let size = [1280 >> scale, 720 >> scale].flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] }
+    for (offset, byte) in ([0x9D, 0x01, 0x2A] + size).enumerated() {
+      payload.storeBytes(of: byte, toByteOffset: 4 + offset, as: UInt8.self)
+    }
   }
 }
