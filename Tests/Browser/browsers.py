@@ -10,6 +10,7 @@ from pathlib import Path
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
 from selenium.webdriver.chrome.service import Service
 from websockets.sync.client import connect
 
@@ -44,7 +45,8 @@ class Browser:
 class Chromium(Browser):
     _numbers = itertools.count(1)
 
-    def __init__(self, binary="/usr/bin/chromium", driver="/usr/bin/chromedriver"):
+    def __init__(self, binary="/usr/bin/chromium", driver="/usr/bin/chromedriver", namespace=None, origin=None):
+        """In a network namespace, if one is given; there, pages of that origin may do what those of localhost may."""
         self.name = f"chromium-{next(self._numbers)}"
         options = webdriver.ChromeOptions()
         options.binary_location = binary
@@ -57,12 +59,22 @@ class Chromium(Browser):
             "--allow-loopback-in-peer-connection",
         ):
             options.add_argument(argument)
+        if origin:
+            options.add_argument(f"--unsafely-treat-insecure-origin-as-secure={origin}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        service = Service(driver, log_output=str(LOGS / f"{self.name}-driver.log"))
-        self.driver = webdriver.Chrome(options=options, service=service)
+        if namespace:
+            self._far = namespace.start(f"{self.name}-driver", [driver, f"--port={namespace.driver_port}", "--allowed-ips="])
+            self._far.wait_for(lambda output: "started successfully" in output, 20, "driver")
+            self.driver = webdriver.Remote(ChromeRemoteConnection(namespace.driver_url), options=options)
+        else:
+            service = Service(driver, log_output=str(LOGS / f"{self.name}-driver.log"))
+            self.driver = webdriver.Chrome(options=options, service=service)
         self.driver.set_script_timeout(30)
         self.driver.set_page_load_timeout(30)
         self._scripts = []
+
+    def _command(self, name, parameters):
+        return self.driver.execute("executeCdpCommand", {"cmd": name, "params": parameters})["value"]
 
     def open(self, url):
         self.driver.get(url)
@@ -81,29 +93,37 @@ class Chromium(Browser):
         self.driver.save_screenshot(str(path))
 
     def resize(self, width, height):
-        self.driver.execute_cdp_cmd(
+        self._command(
             "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         )
 
     def set_dark(self, is_dark):
         value = "dark" if is_dark else "light"
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]})
+        self._command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]})
+
+    def set_offline(self, is_offline):
+        """Whether HTTP gets through; datagrams are not its matter."""
+        self._command("Network.enable", {})
+        self._command(
+            "Network.emulateNetworkConditions", {"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        )
 
     def inject(self, script):
-        result = self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+        result = self._command("Page.addScriptToEvaluateOnNewDocument", {"source": script})
         self._scripts.append(result["identifier"])
 
     def reset(self):
         self.save_console()
         for identifier in self._scripts:
-            self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
+            self._command("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
         self._scripts = []
-        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        self._command("Emulation.clearDeviceMetricsOverride", {})
+        self._command("Emulation.setEmulatedMedia", {"features": []})
+        self.set_offline(False)
         self.driver.get("about:blank")
 
     def save_console(self):
-        entries = self.driver.get_log("browser")
+        entries = self.driver.execute("getLog", {"type": "browser"})["value"]
         with open(LOGS / f"{self.name}-console.log", "a") as file:
             for entry in entries:
                 file.write(f"{entry['level']} {entry['message']}\n")
@@ -113,7 +133,8 @@ class Chromium(Browser):
             self.save_console()
             self.driver.quit()
         except WebDriverException:
-            self.driver.service.stop()
+            if hasattr(self.driver, "service"):
+                self.driver.service.stop()
 
 
 FIREFOX_PREFERENCES = {

@@ -39,10 +39,10 @@ def expect_at_most(value, wanted, most, what):
 class Person:
     """Somebody in a meeting."""
 
-    def __init__(self, browser, server, room, name, capture="640x360@30", fragment=""):
+    def __init__(self, browser, server, room, name, capture="640x360@30", fragment="", url=None):
         self.browser = browser
         self.name = name
-        self._url = f"{server.url}/r/{room}?capture={capture}{fragment}"
+        self._url = f"{url or server.url}/r/{room}?capture={capture}{fragment}"
 
     # What a person does
 

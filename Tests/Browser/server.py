@@ -15,8 +15,10 @@ class Server:
     # Every meeting is spread over both, so that each test sees media cross from one to the other.
     _shards = 2
 
-    def __init__(self, *arguments):
-        self._arguments = arguments
+    def __init__(self, *arguments, over_tcp=False, host="127.0.0.1"):
+        self._host = host
+        # Where paths are made worse on purpose, nobody shall find another one.
+        self._arguments = arguments if over_tcp else ("--no-tcp", *arguments)
         self._start()
 
     def _start(self):
@@ -24,7 +26,7 @@ class Server:
         self.child = Child(
             f"enfilade-meet-{next(self._numbers)}",
             [
-                os.environ["ENFILADE_MEET"], "--host", "127.0.0.1", "--http-port", "0", "--udp-port", str(self.udp_ports[0]),
+                os.environ["ENFILADE_MEET"], "--host", self._host, "--http-port", "0", "--udp-port", str(self.udp_ports[0]),
                 "--shards", str(self._shards), "--room-spread", "0", "--log-level", "info", *self._arguments,
             ],
         )
@@ -59,15 +61,16 @@ class Server:
 class Impairer:
     """Carries datagrams between ports of its own and the server's, one for each, and loses some of them both ways."""
 
-    def __init__(self, server, loss, ports=None):
+    def __init__(self, server, loss, ports=None, delay_milliseconds=0, address="127.0.0.1"):
+        self._address = address
         # Which port of ours stands for which of the server's.
         self.ports = ports or {port: free_udp_port() for port in server.udp_ports}
         self.children = [
             Child(
                 f"enfilade-impair-{own}",
                 [
-                    os.environ["ENFILADE_IMPAIR"], "--listen", f"127.0.0.1:{own}", "--to", f"127.0.0.1:{theirs}",
-                    "--loss", str(loss), "--seconds", "170",
+                    os.environ["ENFILADE_IMPAIR"], "--listen", f"{address}:{own}", "--to", f"{address}:{theirs}",
+                    "--loss", str(loss), "--delay-ms", str(delay_milliseconds), "--seconds", "170",
                 ],
             )
             for theirs, own in self.ports.items()
@@ -89,12 +92,12 @@ class Impairer:
                 }
                 if (!isFirst) return [];
                 isFirst = false;
-                return [`a=candidate:1 1 udp 2130706431 127.0.0.1 ${ports[line.split(' ')[5]]} typ host`];
+                return [`a=candidate:1 1 udp 2130706431 ADDRESS ${ports[line.split(' ')[5]]} typ host`];
               });
               return apply.call(this, { type: description.type, sdp: lines.join('\\r\\n') });
             };
           })();
-        """.replace("PORTS", json.dumps({str(theirs): own for theirs, own in self.ports.items()}))
+        """.replace("ADDRESS", self._address).replace("PORTS", json.dumps({str(theirs): own for theirs, own in self.ports.items()}))
 
     def stop(self):
         """Ends the impairers; they then tell, in their logs, what they lost."""

@@ -75,7 +75,7 @@ def test_an_offer_must_be_sdp_and_of_bounded_size(server, room, offer):
     expect_problem(ask("POST", url, "this is no session description", SDP), 400)
     expect_problem(ask("POST", url, "v=0\r\nthis is no session description\r\n", SDP), 400)
     expect_problem(ask("POST", url, b"v=0\r\n\xff\xfe", SDP), 400)
-    expect_problem(ask("POST", url, b"v=0\r\n" + b"a" * 70_000, SDP), 413)
+    expect_problem(ask("POST", url, b"v=0\r\n" + b"a" * 270_000, SDP), 413)
     assert ask("POST", url, offer, {"Content-Type": "Application/SDP; charset=utf-8"}).status == 201
 
 

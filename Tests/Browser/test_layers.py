@@ -1,13 +1,14 @@
 """What somebody is sent follows the size at which it is shown: through simulcast and SVC, in every codec, without a freeze.
 
-Ada publishes, and Bela, without a camera, looks on in a window whose size changes. What Bela's browser decodes is looked at twenty times a
-second, inside the page.
+Ada publishes, and Bela, without a camera, looks on in a window whose size changes. What Bela's browser decodes is looked at forty times a
+second, inside the page; `stalls` tells a freeze of ours from one of the machine.
 """
 
 import time
 
 import pytest
 
+import stalls
 from meeting import Person, expect_at_most, wait_until
 
 #: A window in which a picture of 960x540 is of use in a quarter of its width, in a half, and whole.
@@ -15,18 +16,6 @@ WINDOWS = {240: (240, 220), 480: (480, 420), 960: (1280, 800)}
 #: Every change there is, up and down, so quick that no encoding is paused behind it.
 JOURNEY = [480, 240, 480, 960, 240, 960, 480]
 CAPTURE = "960x540@15"
-
-SAMPLER = """
-  window.samples = [];
-  window.sampling = setInterval(async () => {
-    const [entry] = await window.enfilade.stats();
-    const video = entry?.video;
-    if (!video) return;
-    const { frameWidth, framesDecoded, keyFramesDecoded, freezeCount, framesDropped, pliCount, nackCount, packetsLost } = video;
-    window.samples.push({ at: performance.now(), window: innerWidth,
-      frameWidth, framesDecoded, keyFramesDecoded, freezeCount, framesDropped, pliCount, nackCount, packetsLost });
-  }, 50);
-"""
 
 OUTBOUND = """
   (async () => {
@@ -58,7 +47,7 @@ def start(server, room, publisher, watcher, query, capture=CAPTURE):
     watcher.resize(*WINDOWS[960])
     bela = Person(watcher, server, room, "Bela").join(has_camera=False)
     bela.wait_for_pictures(["Ada"])
-    bela.browser.evaluate(f"void (() => {{ {SAMPLER} }})()")
+    stalls.begin(ada, bela)
     return ada, bela
 
 
@@ -70,7 +59,7 @@ def wait_for_the_whole(ada, bela):
         seen.append(frame_width(bela) == 960)
         return len(seen) > 5 and all(seen[-5:])
 
-    wait_until(is_steady, 25, lambda: f"the whole picture comes: {outbound(ada)}", interval=0.2)
+    wait_until(is_steady, 60, lambda: f"the whole picture comes: {seen[-5:]} of {outbound(ada)}", interval=0.2)
 
 
 def frame_width(person):
@@ -85,7 +74,7 @@ class Look:
 
     @property
     def longest_still(self):
-        """Milliseconds without a new frame, as far as looking twenty times a second can tell."""
+        """Milliseconds without a new frame, as far as looking forty times a second can tell."""
         moved = [one["at"] for one, next in zip(self.samples[1:], self.samples) if one["framesDecoded"] != next["framesDecoded"]]
         return max((later - earlier for earlier, later in zip(moved, moved[1:])), default=0)
 
@@ -116,23 +105,27 @@ def travel(ada, bela, steps):
     return looks
 
 
-def expect_to_follow_once(ada, bela, what):
+def expect_the_journey(ada, bela, what):
     """
-    The picture follows within a second, its decoder misses nothing, and one key frame is enough on the way up. Gives back the freezes.
+    The picture follows within a second, its decoder misses nothing, and one key frame is enough on the way up, and no freeze is ours.
 
     Browsers encode a key frame of every size when they are asked for one of one size. So the size that is left may bring one, which nobody asked
     for, in the moment in which it is left; what counts is what is asked for, and what comes once the new size is there.
     """
     looks = travel(ada, bela, JOURNEY)
+    judge = stalls.Judge(ada, bela, looks[0][1][0]["at"], looks[-1][1][-1]["at"])
     slowest = 0
     before = 960
     for width, samples, asked in looks:
         look = Look(samples)
         turned = next(sample["at"] for sample in samples if sample["window"] == WINDOWS[width][0])
         arrival = next(index for index, sample in enumerate(samples) if sample["frameWidth"] == width and sample["at"] >= turned)
-        slowest = max(slowest, samples[arrival]["at"] - turned)
+        stood = judge.stalled(turned, samples[arrival]["at"])
+        slowest = max(slowest, samples[arrival]["at"] - turned - stood)
+        assert look.grown("framesDecoded") > 0, f"{what}: nothing was decoded from {before} to {width}"
+        took = samples[arrival]["at"] - turned
         print(
-            f"{what}: {before} to {width} in {samples[arrival]['at'] - turned:.0f} ms, {asked} key frames asked for, "
+            f"{what}: {before} to {width} in {took:.0f} ms ({stood:.0f} of them the machine's), {asked} key frames asked for, "
             f"{look.grown('keyFramesDecoded')} decoded, longest still {look.longest_still:.0f} ms, {look.grown('freezeCount')} freezes"
         )
         if width > before:
@@ -143,21 +136,15 @@ def expect_to_follow_once(ada, bela, what):
     whole = Look([looks[0][1][0], looks[-1][1][-1]])
     # Where a browser counts what its decoder asks for, it asks for nothing.
     assert whole.grown("pliCount") == 0, f"{what}: the decoder asked for {whole.grown('pliCount')} key frames"
-    expect_at_most(slowest, 1000, 3000, f"{what}: milliseconds until the picture follows")
-    return whole.grown("freezeCount")
+    expect_at_most(slowest, 1000, 3000, f"{what}: milliseconds until the picture follows, without stalls")
+    judge.judge(what)
 
 
 def expect_to_follow(ada, bela, what):
-    """Nothing freezes. What another program of this machine brings to a halt does not halt each time: then the journey is made again."""
-    for attempt in range(3):
-        # Those that were paused come back.
-        travel(ada, bela, [240, 480, 960])
-        wait_for_the_whole(ada, bela)
-        freezes = expect_to_follow_once(ada, bela, what)
-        print(f"{what}: {freezes} freezes")
-        if freezes == 0:
-            return
-    assert freezes == 0, f"{what}: {freezes} freezes, three times in a row"
+    # Those that were paused come back.
+    travel(ada, bela, [240, 480, 960])
+    wait_for_the_whole(ada, bela)
+    expect_the_journey(ada, bela, what)
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1"])
@@ -192,29 +179,38 @@ def test_frames_are_left_out_for_a_small_picture(server, room, chromium, codec):
     ada, bela = start(server, room, publisher, watcher, f"codec={codec}&mode=L1T3", capture="320x180@30")
 
     def frames_per_second(seconds=1.5):
-        samples = bela.browser.evaluate(
-            f"(async () => {{ const first = window.samples.length; await new Promise((resolve) => setTimeout(resolve, {seconds * 1000}));"
-            " return window.samples.slice(first); })()"
-        )
-        return Look(samples).grown("framesDecoded") * 1000 / (samples[-1]["at"] - samples[0]["at"])
+        """Decoded, and sent in the same time."""
+
+        def counted():
+            [sent] = outbound(ada)
+            return bela.browser.evaluate("window.samples.at(-1)"), sent["frames"]
+
+        (first, sent_first) = counted()
+        bela.browser.evaluate(f"new Promise((resolve) => setTimeout(resolve, {seconds * 1000}))")
+        (last, sent_last) = counted()
+        span = (last["at"] - first["at"]) / 1000
+        return Look([first, last]).grown("framesDecoded") / span, (sent_last - sent_first) / span
 
     wait_until(lambda: outbound(ada)[0]["mode"] == "L1T3", 5, lambda: f"the encoder's mode: {outbound(ada)}")
-    before = wait_until(lambda: (rate := frames_per_second(1)) > 12 and rate, 20, "the picture moves")
-    start_look = bela.browser.evaluate("window.samples.at(-1)")
-    for attempt in (1, 2):
-        bela.browser.resize(200, 190)
-        # A second for the wish to be told and carried out.
-        bela.browser.evaluate("new Promise((resolve) => setTimeout(resolve, 1000))")
-        small = frames_per_second()
-        bela.browser.resize(*WINDOWS[960])
-        bela.browser.evaluate("new Promise((resolve) => setTimeout(resolve, 1000))")
-        large = frames_per_second()
-        print(f"{codec} L1T3: {before:.1f} frames per second, {small:.1f} as a thumbnail, {large:.1f} after it")
-        if small < 0.75 * large:
-            break
-    assert small < 0.75 * large, f"{codec}: as many frames for a thumbnail as for a large picture"
-    look = Look([start_look, bela.browser.evaluate("window.samples.at(-1)")])
+    wait_until(lambda: bela.browser.evaluate("window.samples.length > 0"), 10, "the page has looked once")
+    before, _ = wait_until(lambda: (rates := frames_per_second(1))[0] > 12 and rates, 20, "the picture moves")
+    first = bela.browser.evaluate("window.samples.at(-1)")
+    bela.browser.resize(200, 190)
+    # A second for the wish to be told and carried out.
+    bela.browser.evaluate("new Promise((resolve) => setTimeout(resolve, 1000))")
+    small, small_sent = frames_per_second()
+    bela.browser.resize(*WINDOWS[960])
+    bela.browser.evaluate("new Promise((resolve) => setTimeout(resolve, 1000))")
+    large, large_sent = frames_per_second()
+    last = bela.browser.evaluate("window.samples.at(-1)")
+    print(
+        f"{codec} L1T3: {before:.1f} frames per second, {small:.1f} of {small_sent:.1f} as a thumbnail, "
+        f"{large:.1f} of {large_sent:.1f} after it"
+    )
+    assert 0 < small < 0.75 * large, f"{codec}: as many frames for a thumbnail as for a large picture"
+    look = Look([first, last])
     assert look.grown("keyFramesDecoded") == 0 and look.grown("pliCount") == 0, f"{codec}: leaving out frames took a key frame"
+    stalls.Judge(ada, bela, first["at"], last["at"]).judge(f"{codec} L1T3")
 
 
 def test_what_nobody_watches_is_paused_and_comes_back(server, room, chromium):
@@ -260,3 +256,8 @@ def test_firefox_takes_part_in_simulcast(server, room, chromium, firefox, direct
         print("Firefox: " + ", ".join(f"{one['rid']} {one['width']}" for one in sent))
         assert sorted(one["rid"] for one in sent) == ["f", "h", "q"]
     expect_to_follow(ada, bela, f"VP8 simulcast, Firefox {direction}")
+
+
+def test_the_machine_let_the_journeys_be_judged():
+    """Last of all: a freeze could be laid to the machine in at most a third of the time that the journeys took."""
+    stalls.expect_to_be_judgeable()

@@ -242,6 +242,41 @@ def test_the_host_leaves_and_the_room_locks(server, room, chromium):
     assert late.status == 423 and "locked" in late.text
 
 
+def test_a_room_ends_when_its_time_is_over(server, room, chromium):
+    made = post(server, "/rooms", {"room": room, "lifetime": 12})
+    assert made.status == 201, made.text
+    started = time.monotonic()
+    link = json.loads(made.text)["link"]
+    ada = Person(chromium(), server, room, "Ada", fragment=link[link.index("#"):]).join()
+    bela = Person(chromium(), server, room, "Bela").join()
+    ada.wait_for_pictures(["Bela"])
+    for person in (ada, bela):
+        wait_until(lambda: view(person) == "left", 20, f"{person.name}'s page says that it is over")
+        assert "over" in text_of(person, "left-title")
+    lasted = time.monotonic() - started
+    print(f"a room of 12 s ended after {lasted:.1f} s")
+    assert 11.5 <= lasted <= 20
+    # The link has run out with the room.
+    late = post(server, f"/rooms/{room}/participants", {"name": "Cleo", "invite": link[link.index("#"):].removeprefix("#invite=")})
+    assert late.status == 403 and "expired" in late.text, late.text
+
+
+def test_a_full_room_says_so_and_takes_the_next_when_somebody_goes(server, room, chromium):
+    made = post(server, "/rooms", {"room": room, "capacity": 2})
+    link = json.loads(made.text)["link"]
+    ada = Person(chromium(), server, room, "Ada", fragment=link[link.index("#"):]).join()
+    bela = Person(chromium(), server, room, "Bela").join()
+    ada.wait_for_pictures(["Bela"])
+    cleo = knock(chromium(), server, room, "Cleo")
+    wait_for_problem(cleo, "full")
+    assert ada.others() == ["Bela"]
+    bela.leave()
+    ada.wait_for_others([])
+    cleo.click("join")
+    wait_until(lambda: cleo.browser.evaluate("window.enfilade?.state") == "live", 20, "Cleo is in")
+    ada.wait_for_pictures(["Cleo"])
+
+
 def test_what_operators_look_at(server, room, chromium):
     Person(chromium(), server, room, "Ada").join()
     health = request(server, "GET", "/health")
@@ -252,6 +287,23 @@ def test_what_operators_look_at(server, room, chromium):
     assert 'enfilade_meet_participants{connection="connected"} 1' in lines, metrics.text
     names = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     assert all(line.startswith("#") or line.split("{")[0].split()[0] in names for line in lines)
+
+
+def test_why_a_picture_is_as_it_is_stands_in_the_debug_resource(server, room, chromium):
+    ada = Person(chromium(), server, room, "Ada").join()
+    bela = Person(chromium(), server, room, "Bela").join()
+    ada.wait_for_pictures(["Bela"])
+    bela.wait_for_pictures(["Ada"])
+
+    def pictures():
+        views = json.loads(request(server, "GET", "/debug/rooms").text)
+        people = next(view for view in views if view["room"] == room)["participants"]
+        return {person["participant"]["name"]: person["pictures"] for person in people}
+
+    wait_until(lambda: all([picture["decision"] for picture in shown] == ["forwarding"] for shown in pictures().values()), 10, lambda: pictures())
+    # Until a probe has shown what the link carries, there is less.
+    wait_until(
+        lambda: {picture["reason"] for shown in pictures().values() for picture in shown} <= {"best", "constraint"}, 10, lambda: pictures())
 
 
 def test_a_server_that_is_told_to_stop_tells_who_is_there(chromium):
