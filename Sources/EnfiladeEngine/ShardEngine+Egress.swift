@@ -341,7 +341,7 @@ extension ShardEngine {
     if record.sent.flags.contains(.bringsStructure) {
       // Who brings it may have ended in this turn.
       guard inbound.contains(Int(packets[index].inbound)) else { return nil }
-      structure = inbound[Int(packets[index].inbound)].encoding.reader.structureBits
+      structure = inbound[Int(packets[index].inbound)].encoding.details.reader.structureBits
     }
     guard let byteCount = record.sent.writeDependencyDescriptor(source, structure: structure, into: &descriptor) else { return nil }
     return RTPHeaderWriter.write(

@@ -120,7 +120,7 @@ extension ShardEngine {
     guard let origin = outbound[stream].map.find(output), let source = inboundStream(generation: origin.generation, of: stream),
       let input = inbound[source].history.widen(origin.inputLow), let entry = inbound[source].history.find(input),
       // The structure that it brought is known only as long as it is in force.
-      !origin.flags.contains(.bringsStructure) || entry.metadata.frame.epoch == inbound[source].encoding.reader.epoch
+      !origin.flags.contains(.bringsStructure) || entry.metadata.frame.epoch == inbound[source].encoding.details.reader.epoch
     else { return nil }
     return (origin, source, entry)
   }

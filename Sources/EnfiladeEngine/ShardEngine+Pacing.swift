@@ -201,7 +201,7 @@ extension ShardEngine {
     else { return false }
     if outbound[stream].brokenGeneration == packet.record.sent.generation, !isShown(packet) { return false }
     // The structure that it brings is known only as long as it is in force.
-    return !packet.record.sent.flags.contains(.bringsStructure) || packet.note.frame.epoch == inbound[source].encoding.reader.epoch
+    return !packet.record.sent.flags.contains(.bringsStructure) || packet.note.frame.epoch == inbound[source].encoding.details.reader.epoch
   }
 
   /// Drops everything that waits for a link.

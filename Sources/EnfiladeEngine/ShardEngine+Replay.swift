@@ -42,7 +42,7 @@ extension ShardEngine {
   /// What an encoding has taken of late: what was measured for its layers together, or since its key picture.
   private static func bitrate(of encoding: borrowing Encoding, over span: KeyframeSpan, at now: Instant) -> Bitrate {
     var highest = Bitrate.zero
-    for index in 0..<encoding.layers.count { highest = max(highest, encoding.layers[index].bitrate) }
+    for index in 0..<encoding.details.layers.count { highest = max(highest, encoding.details.layers[index].bitrate) }
     // The key picture itself is no measure of what follows it.
     let following = DataSize.bytes(span.byteCount - span.pictureByteCount).rate(over: max(.milliseconds(200), now - span.startedAt))
     return max(highest, following)

@@ -13,27 +13,31 @@ package struct Encoding: ~Copyable {
   /// What added to a timestamp of this encoding gives the publication's common time, in ticks modulo 2³²; see ``EncodingTimeline``.
   package var timelineOffset: UInt32?
   /// On the heap: an encoding is handed to a forwarder for each packet and subscriber, and that must not carry kilobytes along.
-  private var details: UniqueBox<EncodingDetails>
+  private var box: UniqueBox<EncodingDetails>
 
   package init(serial: UInt32, index: UInt8, codec: Codec) {
     precondition(Int(index) < Limits.encodingCount, "more encodings than a publication has")
     self.serial = serial
     self.index = index
     self.codec = codec
-    details = UniqueBox(EncodingDetails(index: index, codec: codec))
+    box = UniqueBox(EncodingDetails(index: index, codec: codec))
   }
 
   // MARK: Look
 
   package var clockRate: Int { codec.clockRate }
-  package var reader: FrameReader { _read { yield details.value.reader } }
-  package var layers: LayerTable { _read { yield details.value.layers } }
-  package var lastPacketAt: Instant? { details.value.lastPacketAt }
+  /// Where it lies: what all subscribers share is read in place. A coroutine would carry a copy of its kilobytes in a frame of its own,
+  /// and the optimizer of Swift 6.3 reads that frame after it is gone.
+  package var details: EncodingDetails {
+    // Sound: the box lives as long as the encoding, which is borrowed meanwhile.
+    @inline(__always) unsafeAddress { unsafe box.address }
+  }
+  package var lastPacketAt: Instant? { details.lastPacketAt }
   /// The newest key picture and what followed, for joiners.
-  package var keyframeSpan: KeyframeSpan? { details.value.keyframeSpan }
+  package var keyframeSpan: KeyframeSpan? { details.keyframeSpan }
 
   /// Whether its sender sends it.
-  package func isLive(at now: Instant) -> Bool { details.value.isLive(at: now) }
+  package func isLive(at now: Instant) -> Bool { details.isLive(at: now) }
 
   // MARK: Handle
 
@@ -46,10 +50,10 @@ package struct Encoding: ~Copyable {
     payload: RawSpan, extensions: RTPExtensions, in bytes: RawSpan, sequence: ExtendedSequenceNumber, timestamp: RTPTimestamp,
     at now: Instant
   ) -> Result<FrameInfo, FrameReader.Failure> {
-    details.value.handlePacket(
+    box.value.handlePacket(
       payload: payload, extensions: extensions, in: bytes, sequence: sequence, timestamp: timestamp, at: now)
   }
 
   /// The sender said what it sends in each layer of each encoding.
-  package mutating func handleAllocation(_ allocation: VideoLayersAllocation) { details.value.handleAllocation(allocation) }
+  package mutating func handleAllocation(_ allocation: VideoLayersAllocation) { box.value.handleAllocation(allocation) }
 }

@@ -4,11 +4,11 @@ import EnfiladeRTP
 import EnfiladeWire
 
 /// What is known of an encoding beyond its name: its frames, its layers, what was measured and announced.
-struct EncodingDetails {
+package struct EncodingDetails {
   let index: UInt8
   let codec: Codec
-  private(set) var reader = FrameReader()
-  private(set) var layers = LayerTable()
+  package private(set) var reader = FrameReader()
+  package private(set) var layers = LayerTable()
   private var meter = LayerMeter()
   private var allocation: VideoLayersAllocation?
   private var sizes = InlineArray<4, VideoResolution>(repeating: VideoResolution(width: 0, height: 0))

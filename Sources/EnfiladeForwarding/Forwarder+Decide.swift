@@ -152,7 +152,7 @@ extension Forwarder {
     guard frame.flags.contains(.usesDependencyDescriptor) else { return }
     sent.frameNumber = UInt16(truncatingIfNeeded: frame.number &+ stretch.frameOffset)
     sent.flags.insert(.rewritesDependency)
-    guard frame.flags.contains(.startsFrame), encoding.layers.epoch == point.epoch else { return }
+    guard frame.flags.contains(.startsFrame), encoding.details.layers.epoch == point.epoch else { return }
     let bringsStructure = passage.bringsStructure(frame.number)
     // A frame that was overtaken may be the first that the receiver decodes of what was chosen by then.
     let isOvertaken = frame.number < passage.ledger.newest
@@ -163,8 +163,8 @@ extension Forwarder {
     guard bringsStructure || isAnnouncing || !isMember || frame.flags.contains(.carriesStructure) else { return }
     if bringsStructure { sent.flags.insert(.bringsStructure) }
     let announced = isMember ? point : passage.points.current
-    sent.activeDecodeTargets = encoding.layers.subset(of: announced.decodeTarget) & encoding.reader.activeDecodeTargets
-    sent.detail = UInt8(truncatingIfNeeded: max(1, encoding.layers.count) - 1) & 0x1F
+    sent.activeDecodeTargets = encoding.details.layers.subset(of: announced.decodeTarget) & encoding.details.reader.activeDecodeTargets
+    sent.detail = UInt8(truncatingIfNeeded: max(1, encoding.details.layers.count) - 1) & 0x1F
   }
 
   /// Leaves a packet out; where its number has been left open for it, that is filled.

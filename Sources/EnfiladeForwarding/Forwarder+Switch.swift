@@ -13,16 +13,16 @@ extension Forwarder {
     let point = current.points.current
     if frame.flags.contains(.startsKeyPicture) {
       // Everything can begin here. While another encoding is awaited, this one goes on as it is.
-      guard encoding.layers.epoch == frame.epoch else { return }
+      guard encoding.details.layers.epoch == frame.epoch else { return }
       let layer =
         wanted.encoding == encoding.index
-        ? encoding.layers.layer(spatialID: wanted.layer.spatialID, temporalID: wanted.layer.temporalID)
-        : encoding.layers.layer(spatialID: point.spatialID, temporalID: point.temporalID)
+        ? encoding.details.layers.layer(spatialID: wanted.layer.spatialID, temporalID: wanted.layer.temporalID)
+        : encoding.details.layers.layer(spatialID: point.spatialID, temporalID: point.temporalID)
       if let layer { change(to: OperatingPoint(layer, epoch: frame.epoch), at: frame, now: now) }
       needsKeyPicture = false
       return
     }
-    guard frame.epoch == point.epoch, encoding.layers.epoch == point.epoch else { return }
+    guard frame.epoch == point.epoch, encoding.details.layers.epoch == point.epoch else { return }
     guard wanted.encoding == encoding.index else {
       if isNarrowing { thin(at: packet, of: encoding, now: now) }
       return
@@ -54,7 +54,7 @@ extension Forwarder {
   private mutating func thin(at packet: borrowing ForwardPacket, of encoding: borrowing Encoding, now: Instant) {
     let point = current.points.current
     guard reason == .budget, packet.timestamp != newestInputTimestamp,
-      let lowest = encoding.layers.layer(spatialID: point.spatialID, temporalID: 0),
+      let lowest = encoding.details.layers.layer(spatialID: point.spatialID, temporalID: 0),
       lowest.spatialID == point.spatialID, lowest.temporalID < point.temporalID
     else { return }
     let lower = OperatingPoint(lowest, epoch: point.epoch)
@@ -71,8 +71,8 @@ extension Forwarder {
   /// Less from here on: everything of the lower target since the last key picture went out, as far as it came.
   private func isWhole(_ step: OperatingPoint, at frame: FrameInfo, _ encoding: borrowing Encoding) -> Bool {
     // What is replayed may be older than what is remembered of the encoding.
-    guard encoding.reader.history.newest &- frame.number < Int64(FrameHistory.capacity) / 2,
-      let members = encoding.reader.history.members(of: step.decodeTarget, before: frame.number)
+    guard encoding.details.reader.history.newest &- frame.number < Int64(FrameHistory.capacity) / 2,
+      let members = encoding.details.reader.history.members(of: step.decodeTarget, before: frame.number)
     else { return false }
     return members & ~current.ledger.forwardedFrames(before: frame.number) == 0
   }
@@ -103,8 +103,8 @@ extension Forwarder {
       return .drop(serial == 0 ? .waitingForKeyframe : .otherEncoding)
     }
     let frame = packet.frame
-    guard encoding.layers.epoch == frame.epoch,
-      let layer = encoding.layers.layer(
+    guard encoding.details.layers.epoch == frame.epoch,
+      let layer = encoding.details.layers.layer(
         spatialID: isWanted ? wanted.layer.spatialID : 0, temporalID: isWanted ? wanted.layer.temporalID : .max)
     else { return .drop(.otherStructure) }
     // Nobody begins behind what came before: it would be sent what it has, or miss what will not come again.

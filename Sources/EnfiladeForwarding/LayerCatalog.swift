@@ -88,11 +88,11 @@ package struct LayerCatalog: ~Copyable, Sendable {
   /// Takes in the layers of one encoding that are sent now.
   package mutating func add(_ encoding: borrowing Encoding, at now: Instant) {
     guard encoding.isLive(at: now) else { return }
-    for index in 0..<encoding.layers.count where encoding.layers[index].isActive {
+    for index in 0..<encoding.details.layers.count where encoding.details.layers[index].isActive {
       var candidate = Candidate()
       candidate.encoding = encoding.index
       candidate.serial = encoding.serial
-      candidate.layer = encoding.layers[index]
+      candidate.layer = encoding.details.layers[index]
       candidate.pixelCount = candidate.layer.pixelCount
       if candidate.pixelCount == 0 {
         candidate.pixelCount = Self.unknownPixelCount(of: Int(encoding.index) + Int(candidate.layer.spatialID))

@@ -17,6 +17,9 @@ package struct UniqueBox<Value>: ~Copyable {
     unsafe place.deallocate()
   }
 
+  /// Where the value lies, for an owner that lends a part of it.
+  @inlinable package var address: UnsafePointer<Value> { @inline(__always) get { unsafe UnsafePointer(place) } }
+
   @inlinable package var value: Value {
     // Sound, both: the place is initialized as long as the box lives, and whoever writes holds the box exclusively.
     @inline(__always) unsafeAddress { unsafe UnsafePointer(place) }

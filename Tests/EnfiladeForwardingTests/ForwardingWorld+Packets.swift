@@ -105,7 +105,8 @@ extension ForwardingWorld {
     switch Self.decide(packet, encodings, index, &subscribers[subscriber].forwarder, at: at, into: &sent) {
     case .forward(let output), .begin(let output), .fill(let output):
       let copy = OutgoingCopy(
-        of: stored, sent: sent, output: output, codec: options.description.codec, structure: encodings[index].state.reader.structureBits)
+        of: stored, sent: sent, output: output, codec: options.description.codec,
+        structure: encodings[index].state.details.reader.structureBits)
       if subscribers[subscriber].byOutput.updateValue(copy, forKey: output.rawValue) != nil {
         problems.append("\(now): output number \(output.rawValue) twice")
       }
@@ -205,7 +206,7 @@ extension ForwardingWorld {
   private func find(_ sent: SentPacket) -> (StoredPacket, DependencyStructureBits?)? {
     for index in 0..<encodings.count where UInt16(truncatingIfNeeded: encodings[index].state.serial) == sent.generation {
       for (number, stored) in encodings[index].stored where UInt32(truncatingIfNeeded: number) == sent.inputLow {
-        return (stored, encodings[index].state.reader.structureBits)
+        return (stored, encodings[index].state.details.reader.structureBits)
       }
     }
     // Without its encoding a source that is gone has its packets, but no structure.

@@ -190,6 +190,6 @@ extension SwitchingTests {
         source: 0, frame: 0, captureMilliseconds: 0, spatialID: 0, temporalID: 0, isKeyPicture: false, packetIndex: 0, packetCount: 0,
         references: []), frame: packet.frame)
     _ = OutgoingCopy(
-      of: stored, sent: sent, output: output, codec: encodings[index].codec, structure: encodings[index].reader.structureBits)
+      of: stored, sent: sent, output: output, codec: encodings[index].codec, structure: encodings[index].details.reader.structureBits)
   }
 }
