@@ -199,3 +199,10 @@ let package = Package(
   ] + ipsecMBTargets,
   swiftLanguageModes: [.v6]
 )
+
+// The address sanitizer looks at the code that is shipped: optimized, but with its assertions.
+if Context.environment["ENFILADE_OPTIMIZED"] != nil {
+  for target in package.targets where target.type == .regular {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-O", "-assert-config", "Debug"])]
+  }
+}
