@@ -20,6 +20,8 @@ package struct RatePolicer: Sendable {
 
   /// Bytes a second; zero lets everything pass.
   private let bytesPerSecond: Int64
+  /// What may come; `nil` for as much as comes.
+  package var limit: Bitrate? { bytesPerSecond > 0 ? .bitsPerSecond(bytesPerSecond * 8) : nil }
   /// Bytes that may come now, at 2⁻¹⁶ each.
   private var level: Int64
   private var filledAt: Instant

@@ -14,6 +14,7 @@ package enum ReceivedRTCP: Hashable, Sendable {
   case pictureLoss(media: SSRC)
   case fullIntraRequest([FullIntraRequestEntry])
   case transportFeedback(ReceivedTransportFeedback)
+  case maximumBitrate(Bitrate, sources: [SSRC])
   case other
 
   /// Every packet of a clear datagram, in order; `nil` when it is not RTCP.
@@ -55,7 +56,9 @@ package enum ReceivedRTCP: Hashable, Sendable {
       while let status = walk.next() { statuses.append(status) }
       self = .transportFeedback(
         ReceivedTransportFeedback(count: feedback.feedbackCount, referenceTime: feedback.referenceTime, statuses: statuses))
-    case .applicationDefined, .maximumBitrate, .congestionControlFeedback:
+    case .maximumBitrate(let estimate):
+      self = .maximumBitrate(estimate.bitrate, sources: (0..<estimate.sources.count).map { estimate.sources[$0] })
+    case .applicationDefined, .congestionControlFeedback:
       self = .other
     }
   }
