@@ -29,6 +29,10 @@ package struct Link: ~Copyable {
   package var owesRTCP = false
   /// The pacer has something to let go now.
   package var owesDepartures = false
+  /// Media came or left since its last report.
+  package var hasMedia = false
+  /// Between its last two reports there was no media either way.
+  package var isQuiet = false
   /// Its peer reports packets by stream (RFC 8888).
   package var isReportedByStream = false
   /// Its congestion control, or −1 for none.
@@ -60,6 +64,8 @@ package struct Link: ~Copyable {
   package var publisherClock = PublisherClock()
   /// Made when the first numbered packet comes, so that a link that only receives does not pay for it.
   package var recorder: ReceivedPacketRecorder?
+  /// The estimate of what comes, for a peer that takes nothing better, or −1 for none.
+  package var receiverEstimator: Int32 = -1
   /// The source that transport-wide feedback names.
   package var feedbackTarget = SSRC(0)
 

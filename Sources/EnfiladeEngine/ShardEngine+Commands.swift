@@ -69,6 +69,7 @@ extension ShardEngine {
     links[link].handshake.close(at: now)
     drainHandshake(link, at: now)
     endCongestion(of: link)
+    endEstimate(of: link)
     for position in 0..<links[link].outbound.count { removeOutbound(Int(links[link].outbound[position])) }
     for position in 0..<links[link].publications.count { removePublication(Int(links[link].publications[position])) }
     for position in 0..<links[link].ice.addressCount {
@@ -91,6 +92,7 @@ extension ShardEngine {
   private mutating func configure(_ link: Int, _ media: MediaConfiguration, at now: Instant) {
     links[link].reducedSizeRTCP = media.reducedSizeRTCP
     configureReceiving(link, media.receive)
+    configureEstimate(link, media.receive)
     configureCongestion(link, media.send, at: now)
     configureSending(link, media.send)
   }

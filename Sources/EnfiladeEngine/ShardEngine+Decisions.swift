@@ -11,9 +11,8 @@ extension ShardEngine {
   /// ends, and with each report, so that nothing is told later than that.
   mutating func tellDecisions(of stream: Int, at now: Instant) {
     let total = outbound[stream].forwarder.log.totalCount
-    guard total != outbound[stream].toldDecisionCount, now >= outbound[stream].nextDecisionsAt, outbound[stream].kind == .video else {
-      return
-    }
+    guard total != outbound[stream].toldDecisionCount, outbound[stream].kind == .video else { return }
+    guard now >= outbound[stream].nextDecisionsAt else { return endQuiet(of: outbound[stream].link, at: now) }
     let count = total - outbound[stream].toldDecisionCount
     let entries = outbound[stream].forwarder.log.last(Int(min(count, UInt64(DecisionLog.capacity))))
     outbound[stream].toldDecisionCount = total

@@ -134,6 +134,7 @@ extension ShardEngine {
       ? writePaced(link, session: session, at: now) : writeAtOnce(link, session: session, at: now)
     let packetCount = UInt64(egress.jobCount - jobsBefore)
     let byteCount = UInt64(egress.usedByteCount - bytesBefore)
+    if packetCount > 0 { noteMedia(of: link, at: now) }
     links[link].packetsOut &+= packetCount
     links[link].bytesOut &+= byteCount
     traffic.packetsOut &+= packetCount

@@ -24,6 +24,7 @@ extension ShardEngine {
       return .rtpMalformed
     }
     traffic.packetsIn &+= 1
+    noteMedia(of: link, at: now)
     let source: Link.Source
     if let known = links[link].source(view.ssrc) {
       source = known
@@ -245,7 +246,12 @@ extension ShardEngine {
     of view: RTPPacketView, in bytes: RawSpan, map: ExtensionMap, link: Int, at now: Instant
   ) -> RTPExtensions {
     let extensions = RTPExtensions(view, in: bytes, map: map)
-    guard let number = extensions.transportSequenceNumber(in: bytes) else { return extensions }
+    guard let number = extensions.transportSequenceNumber(in: bytes) else {
+      if links[link].receiverEstimator >= 0, let sendTime = extensions.absoluteSendTime(in: bytes) {
+        estimate(sendTime, byteCount: bytes.byteCount, link: link, at: now)
+      }
+      return extensions
+    }
     if links[link].recorder == nil { links[link].recorder = ReceivedPacketRecorder() }
     links[link].feedbackTarget = view.ssrc
     if let deadline = links[link].recorder?.recordArrival(number, at: now) { deadlines.advance(deadline, for: link) }

@@ -12,21 +12,46 @@ extension ShardEngine {
   private static var rtcpByteCount: Int { 1200 }
   /// Reports go out about once a second: often enough for lip-sync to settle at once, and far below 5 % of any media (RFC 3550 §6.2).
   static var reportInterval: TimeDelta { .seconds(Int64(1)) }
+  /// A link without media either way has nothing to say; it says so at the fixed minimum interval (RFC 3550 §6.2), and those of a shard
+  /// together: a room in which nobody speaks wakes a shard a few times in a minute and not fifty times in a second.
+  static var quietReportInterval: TimeDelta { .seconds(Int64(5)) }
+  static var quietReportGrid: TimeDelta { .seconds(Int64(1)) }
 
   /// Writes all RTCP that a link is owed now.
   mutating func writeRTCP(_ link: Int, session: ProtectorSession, at now: Instant) {
     if links[link].nextReport <= now {
       writeReports(link, session: session, at: now)
       tellDecisions(ofLink: link, at: now)
+      links[link].isQuiet = !links[link].hasMedia
+      links[link].hasMedia = false
       // RFC 3550 §6.2: spread over half to one and a half intervals, so that reports of many links do not fall together.
       let spread = Double.random(in: 0.5..<1.5, using: &random)
-      links[link].nextReport = now + .seconds(Self.reportInterval.seconds * spread)
+      if links[link].isQuiet {
+        let (next, grid) = (now + .seconds(Self.quietReportInterval.seconds * spread), Self.quietReportGrid.nanoseconds)
+        links[link].nextReport = Instant(nanoseconds: (next.nanoseconds / grid + 1) * grid)
+      } else {
+        links[link].nextReport = now + .seconds(Self.reportInterval.seconds * spread)
+      }
     }
     writeFeedback(link, session: session, at: now)
     reschedule(link, at: now)
   }
 
   // MARK: Reports
+
+  /// There is media, or something else to tell: a link that was quiet reports soon.
+  @inline(__always)
+  mutating func noteMedia(of link: Int, at now: Instant) {
+    links[link].hasMedia = true
+    if links[link].isQuiet { endQuiet(of: link, at: now) }
+  }
+
+  mutating func endQuiet(of link: Int, at now: Instant) {
+    guard links[link].isQuiet else { return }
+    links[link].isQuiet = false
+    links[link].nextReport = min(links[link].nextReport, now + .milliseconds(100))
+    deadlines.advance(links[link].nextReport, for: link)
+  }
 
   /// One compound, or several: a sender report for each outgoing stream that has sent, the first with report blocks, and SDES.
   private mutating func writeReports(_ link: Int, session: ProtectorSession, at now: Instant) {
@@ -95,6 +120,21 @@ extension ShardEngine {
       guard links[link].recorder?.pollFeedback(into: &writer, senderSSRC: sender, mediaSSRC: target, at: now) == true else { return }
       commitRTCP(byteCount: writer.count, link: link, session: session)
     }
+    writeEstimate(link, session: session, at: now)
+  }
+
+  /// What arrives, as one number (draft-alvestrand-rmcat-remb-03 §2.2).
+  private mutating func writeEstimate(_ link: Int, session: ProtectorSession, at now: Instant) {
+    guard let deadline = estimateDeadline(of: link), deadline <= now else { return }
+    guard egress.hasRoom else { return oweRTCP(link) }
+    var sources: [SSRC] = []
+    for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
+      sources.append(links[link].sources[position].ssrc)
+    }
+    guard let bitrate = pollEstimate(of: link, at: now) else { return }
+    var writer = feedbackWriter(link)
+    RTCPWriter.maximumBitrate(senderSSRC: links[link].localSSRC, bitrate: bitrate, sources: sources.span, into: &writer)
+    commitRTCP(byteCount: writer.count, link: link, session: session)
   }
 
   private mutating func writeNACK(_ stream: Int, link: Int, session: ProtectorSession, at now: Instant) {

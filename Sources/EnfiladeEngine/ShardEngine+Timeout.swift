@@ -11,6 +11,7 @@ package enum DeadlineReason: UInt8, Sendable, CaseIterable {
   case handshake
   case report
   case transportFeedback
+  case receiverEstimate
   case retransmissionRequest
   case keyframeRequest
   /// The congestion control of the link: time for its estimate, its pacer, or its layers.
@@ -68,6 +69,7 @@ extension ShardEngine {
     var next = (at: links[link].nextReport, reason: DeadlineReason.report)
     if links[link].nextReplay < next.at { next = (links[link].nextReplay, .replay) }
     if let deadline = links[link].recorder?.nextDeadline, deadline < next.at { next = (deadline, .transportFeedback) }
+    if let deadline = estimateDeadline(of: link), deadline < next.at { next = (deadline, .receiverEstimate) }
     for position in 0..<links[link].sources.count where !links[link].sources[position].isRetransmission {
       let stream = Int(links[link].sources[position].inbound)
       if inbound[stream].nack.nextDeadline < next.at { next = (inbound[stream].nack.nextDeadline, .retransmissionRequest) }

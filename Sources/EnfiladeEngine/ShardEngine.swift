@@ -1,6 +1,7 @@
 // One shard: its links, its publications, its packets. Sans-IO: it is told (`handle…`, `perform`), it is asked (`poll…`, `nextDeadline`), and
 // between the two it is drained until nothing is left. Instants never go back.
 
+import EnfiladeCongestion
 package import EnfiladeForwarding
 import EnfiladeRTP
 package import EnfiladeStreams
@@ -27,6 +28,8 @@ package struct ShardEngine: ~Copyable {
   var outbound: Pool<OutboundStream>
   /// Of the links whose peers report what arrives.
   var downlinks: Pool<LinkCongestion>
+  /// Of the links whose peers want to be told what arrives, as one number.
+  var receiverEstimators: Pool<ReceiverEstimator>
   /// What their pacers hold back.
   var waiting = WaitingPackets()
   /// Counts inbound streams up, so that a reused index is told from what stood there before.
@@ -105,6 +108,7 @@ package struct ShardEngine: ~Copyable {
     publications = Pool(capacity: configuration.linkCapacity * 16)
     outbound = Pool(capacity: configuration.linkCapacity * 128)
     downlinks = Pool(capacity: configuration.linkCapacity)
+    receiverEstimators = Pool(capacity: configuration.linkCapacity)
     // Four of the eight addresses a link may prove, on average.
     addresses = AddressTable(capacity: configuration.linkCapacity * 4, seed: HashSeed(using: &random))
     // Two sets of credentials while ICE restarts.
@@ -134,6 +138,7 @@ package struct ShardEngine: ~Copyable {
     package var fragments = 0
     package var leasedSlots = 0
     package var controlledLinks = 0
+    package var estimatedLinks = 0
     package var waitingPackets = 0
 
     package init() {}
@@ -147,6 +152,7 @@ package struct ShardEngine: ~Copyable {
       sum.fragments += part.fragments
       sum.leasedSlots += part.leasedSlots
       sum.controlledLinks += part.controlledLinks
+      sum.estimatedLinks += part.estimatedLinks
       sum.waitingPackets += part.waitingPackets
     }
   }
@@ -162,6 +168,7 @@ package struct ShardEngine: ~Copyable {
     census.fragments = fragments.count
     census.leasedSlots = slab.leasedCount
     census.controlledLinks = downlinks.count
+    census.estimatedLinks = receiverEstimators.count
     census.waitingPackets = waiting.count
     return census
   }

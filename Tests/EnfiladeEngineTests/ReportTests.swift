@@ -271,4 +271,81 @@ struct ReportTests {
     #expect(!subscriber.feedback.contains { if case .transportFeedback = $0.packet { true } else { false } })
     #expect(!subscriber.feedback.contains { if case .nack = $0.packet { true } else { false } })
   }
+
+  @Test("A publisher that takes nothing but an estimate is told one, of all its sources, that its path carries", arguments: [false, true])
+  func receiverEstimate(isReducedSize: Bool) throws {
+    var numbers = PeerNumbers()
+    numbers.transportSequenceNumber = nil
+    numbers.others = [.absoluteSendTime: 5]
+    numbers.videoFeedback = [.nack, .pictureLossIndication, .receiverEstimatedMaximumBitrate]
+    numbers.audioFeedback = []
+    numbers.reducedSizeRTCP = isReducedSize
+    let (world, publisher, _) = Self.pair(seed: 88, numbers: numbers)
+    for stream in publisher.published {
+      // RFC 8285 and the extension's definition: 24 bits, 6.18 fixed point.
+      stream.moreExtensions = { now in
+        let ticks = UInt32(truncatingIfNeeded: now.nanoseconds / 1000 * 262_144 / 1_000_000)
+        return [.init(5, [UInt8(ticks >> 16 & 0xFF), UInt8(ticks >> 8 & 0xFF), UInt8(ticks & 0xFF)])]
+      }
+    }
+    // Half of what is sent fits.
+    publisher.published.first { $0.kind == .video }?.payloadByteCount = 1000
+    publisher.uplink.rate = .kilobitsPerSecond(300)
+    world.run(for: .seconds(Int64(10)))
+    let told = publisher.feedback.compactMap { entry -> (Bitrate, [SSRC])? in
+      if case .maximumBitrate(let bitrate, let sources) = entry.packet { (bitrate, sources) } else { nil }
+    }
+    #expect(told.count >= 9)
+    #expect(told.allSatisfy { Set($0.1) == Set(publisher.published.map(\.ssrc)) })
+    let last = try #require(told.last).0
+    #expect(last < .kilobitsPerSecond(310), "\(told.map(\.0))")
+    #expect(publisher.rejections.isEmpty)
+    #expect(world.violations.isEmpty)
+  }
+
+  @Test("Links without media report seldom and together, and soon once there is some")
+  func quiet() throws {
+    let (world, publisher, subscriber) = Self.pair(seed: 90)
+    world.run(for: .seconds(Int64(5)))
+    for stream in publisher.published { stream.isPaused = true }
+    world.run(for: .seconds(Int64(10)))
+    func reports(of peer: ScriptedPeer, since start: Instant) -> [Instant] {
+      peer.compounds.filter { compound in
+        compound.at > start
+          && compound.packets.contains {
+            switch $0 {
+            case .senderReport, .receiverReport: true
+            default: false
+            }
+          }
+      }
+      .map(\.at)
+    }
+    let still = world.now
+    world.run(for: .seconds(Int64(60)))
+    for peer in [publisher, subscriber] {
+      let times = reports(of: peer, since: still)
+      #expect((7...25).contains(times.count), "\(times.count) reports in a minute")
+      // The engine's clock and the way to the peer.
+      #expect(times.allSatisfy { ($0.nanoseconds % 1_000_000_000) < 200_000_000 })
+    }
+    let again = world.now
+    for stream in publisher.published { (stream.isPaused, stream.nextFrameAt) = (false, world.now) }
+    world.run(for: .seconds(Int64(1)))
+    for peer in [publisher, subscriber] {
+      let first = try #require(reports(of: peer, since: again).first)
+      #expect(first - again < .milliseconds(300))
+    }
+    #expect(world.violations.isEmpty)
+  }
+
+  @Test("Who is told of every packet is told no estimate")
+  func noReceiverEstimate() {
+    var numbers = PeerNumbers()
+    numbers.others = [.absoluteSendTime: 5]
+    numbers.videoFeedback.insert(.receiverEstimatedMaximumBitrate)
+    let (world, publisher, _) = Self.pair(seed: 89, numbers: numbers)
+    world.run(for: .seconds(Int64(5)))
+    #expect(!publisher.feedback.contains { if case .maximumBitrate = $0.packet { true } else { false } })
+  }
 }
