@@ -99,26 +99,36 @@ actor EngineCore {
       }
     }
     loadWatch = Task { [weak self] in
-      while (try? await Task.sleep(for: .milliseconds(250))) != nil {
+      var interval = Self.watchInterval
+      while (try? await Task.sleep(for: interval)) != nil {
         guard let self else { return }
-        await self.watchLoad()
+        interval = await self.watchLoad() ? Self.calmWatchInterval : Self.watchInterval
       }
     }
   }
 
   // MARK: Load
 
+  private static let watchInterval = Duration.milliseconds(250)
+  /// An engine with little to do is not kept awake by being looked at.
+  private static let calmWatchInterval = Duration.seconds(1)
+
   /// Looks how busy the shards are, and tells the rooms when that has to have consequences.
-  private func watchLoad() async {
+  ///
+  /// - Returns: whether all of them are far from that.
+  private func watchLoad() async -> Bool {
     let now = MonotonicClock.now
+    var isCalm = true
     for shard in runtime.shards {
       let load = shard.load
+      if !shedding[shard.index].isCalm(permille: load) { isCalm = false }
       guard shedding[shard.index].handleLoad(permille: load, at: now) else { continue }
       let level = shedding[shard.index].level
       logger.warning(
         "A shard's load changes what it sends.", metadata: ["shard": "\(shard.index)", "load": "\(load)", "level": "\(level)"])
       await setShedding(level, of: shard.index)
     }
+    return isCalm
   }
 
   /// From now on a shard's subscribers are sent less, or more again.

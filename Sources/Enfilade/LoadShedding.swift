@@ -20,6 +20,9 @@ struct LoadShedding: Sendable {
 
   init(limitPermille: Int) { self.limitPermille = limitPermille }
 
+  /// Whether nothing is held back, and the load so small that it takes a while to matter.
+  func isCalm(permille: Int) -> Bool { level == 0 && permille < limitPermille / 4 }
+
   /// Takes the load of a moment.
   ///
   /// - Returns: whether the level is another one now.
