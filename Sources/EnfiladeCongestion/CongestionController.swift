@@ -136,9 +136,9 @@ package struct CongestionController: ~Copyable {
   }
 
   /// Somebody could use `rate` in all, if it were there.
-  package mutating func handleDemand(_ rate: Bitrate, at now: Instant) {
+  package mutating func handleDemand(_ rate: Bitrate, isUrgent: Bool = false, at now: Instant) {
     let context = context(at: now)
-    probes.handleDemand(Double(rate.bitsPerSecond), context: context, at: now)
+    probes.handleDemand(Double(rate.bitsPerSecond), isUrgent: isUrgent, context: context, at: now)
   }
 
   /// No more than this is of any use: nothing is probed above it.

@@ -126,11 +126,16 @@ package struct ProbeController: Sendable {
   }
 
   /// Somebody wants `rate` in all, and the estimate is below it. The probe must find all of it for the wish to be granted.
-  package mutating func handleDemand(_ rate: Double, context: Context, at now: Instant) {
+  ///
+  /// - Parameter isUrgent: a picture is not shown at all for want of it. Then failures do not make the next try wait longer: what made them
+  ///   may be gone, and nobody would know.
+  package mutating func handleDemand(_ rate: Double, isUrgent: Bool = false, context: Context, at now: Instant) {
     // Whoever wants clearly more than before need not wait for what was found out about less.
     if rate > Self.newDemand * lastDemand { hasNewDemand = true }
     lastDemand = rate
-    guard !isWaiting, waitingCount == 0, context.isPathClear, now >= nextPeriodic || hasNewDemand else { return }
+    guard !isWaiting, waitingCount == 0, context.isPathClear else { return }
+    let isUrgentlyDue = isUrgent && lastProbe.map { now - $0 >= Self.periodicInterval } ?? true
+    guard now >= nextPeriodic || hasNewDemand || isUrgentlyDue else { return }
     hasNewDemand = false
     // From zero: the estimate may be there already, and only the proof be missing.
     enqueue(min(rate, Self.furtherFactor * max(context.rate, rate / 3)), from: 0, isFurther: true, now)

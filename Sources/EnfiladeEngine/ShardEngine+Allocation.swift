@@ -64,11 +64,18 @@ extension ShardEngine {
     for index in 0..<wishes.count { apply(index, at: now) }
     // A little more than all that is wanted, so that noise does not limit it.
     downlinks[downlink].controller.setUsefulMaximum(.bitsPerSecond(summary.wanted.bitsPerSecond * 6 / 5))
-    if let demand = summary.demand { downlinks[downlink].controller.handleDemand(demand, at: now) }
+    if let demand = summary.demand { downlinks[downlink].controller.handleDemand(demand, isUrgent: isShort, at: now) }
     if let revisit = summary.revisit, revisit > now {
       if revisit < downlinks[downlink].nextAllocation { downlinks[downlink].setAllocation(at: revisit) }
     }
     drainController(link, at: now)
+  }
+
+  /// Whether a picture that could be sent is not, for want of room.
+  private var isShort: Bool {
+    if allocator.policy.isAudioOnly { return false }
+    for index in 0..<wishes.count where wishes[index].options.count > 0 && allocator.allocations[index].option < 0 { return true }
+    return false
   }
 
   /// Whether a picture that is sent now would be no more.

@@ -110,6 +110,32 @@ struct ProbeTests {
     #expect(zip(times.dropFirst(), times).map { $0 - $1 }.allSatisfy { $0 >= 5 })
   }
 
+  /// When a demand of twice the rate is probed for in two minutes in which no probe finds anything.
+  private static func demandTimes(isUrgent: Bool) -> [Int64] {
+    var probes = ProbeController(usesBursts: true, maximum: 10e6)
+    var context = ProbeController.Context()
+    context.rate = 400_000
+    context.isPathClear = true
+    var times: [Int64] = []
+    for step in 0..<1200 {
+      let now = Instant(nanoseconds: Int64(step) * 100_000_000)
+      probes.update(context, at: now)
+      probes.handleDemand(800_000, isUrgent: isUrgent, context: context, at: now)
+      while probes.poll() != nil { times.append(now.nanoseconds / 1_000_000_000) }
+    }
+    return times
+  }
+
+  @Test("A demand that nothing is found for is tried ever less often, but where a picture is not shown for want of it")
+  func urgentDemand() {
+    let patient = Self.demandTimes(isUrgent: false)
+    #expect((3...6).contains(patient.count), "\(patient)")
+    #expect(zip(patient.dropFirst(2), patient.dropFirst()).allSatisfy { $0 - $1 > 10 })
+    let urgent = Self.demandTimes(isUrgent: true)
+    #expect((20...24).contains(urgent.count), "\(urgent)")
+    #expect(zip(urgent.dropFirst(), urgent).allSatisfy { (5...6).contains($0 - $1) })
+  }
+
   @Test("Bursts that show more than before are tried at once; the same again is not")
   func news() {
     var controller = ProbeController(usesBursts: true, maximum: 10e6)
