@@ -51,8 +51,9 @@ package final class G711Encoder: AudioEncoder {
   private static let factor = 6
   /// Of a low pass at 3.6 kHz, which is 70 dB down from 4.2 kHz on: 2.5 ms of delay.
   private static let tapCount = 240
-  private static let filter = WindowedSinc.decimator(factor: factor, tapCount: tapCount)
+  private static let sharedFilter = WindowedSinc.decimator(factor: factor, tapCount: tapCount)
 
+  private let filter = sharedFilter
   private let law: G711Law
   private let channelCount: Int
   /// What the filter looks back at, and the tick behind it; one channel.
@@ -76,7 +77,7 @@ package final class G711Encoder: AudioEncoder {
     for index in 0..<count / Self.factor {
       let first = (index + 1) * Self.factor
       var sum: Float = 0
-      for tap in 0..<Self.tapCount { sum += samples[first + tap] * Self.filter[tap] }
+      for tap in 0..<Self.tapCount { sum += samples[first + tap] * filter[tap] }
       let scaled = max(-32_768, min(32_767, (sum * 32_768).rounded()))
       payload.storeUInt8(law.byte(of: Int16(scaled)), at: index)
     }
@@ -101,10 +102,12 @@ package final class G711Decoder: AudioDecoder {
   /// Lost sound fades within this many samples at 8 kHz: 60 ms.
   private static let fadeCount = 480
 
+  /// Phase after phase.
+  private static let sharedFilter = WindowedSinc.interpolator(factor: factor, tapCount: tapCount)
+
+  private let filter = sharedFilter
   private let channelCount: Int
   private let table: [Float]
-  /// Phase after phase.
-  private static let filter = WindowedSinc.interpolator(factor: factor, tapCount: tapCount)
   /// At 8 kHz, the newest in front of `end`; the filter looks back into it.
   private var history = [Float](repeating: 0, count: 4 * historyCount)
   private var end = historyCount
@@ -164,7 +167,7 @@ package final class G711Decoder: AudioDecoder {
     let first = end - Self.tapCount
     for phase in 0..<Self.factor {
       var sum: Float = 0
-      for tap in 0..<Self.tapCount { sum += history[first + tap] * Self.filter[phase * Self.tapCount + tap] }
+      for tap in 0..<Self.tapCount { sum += history[first + tap] * filter[phase * Self.tapCount + tap] }
       let place = (index * Self.factor + phase) * channelCount
       for channel in 0..<channelCount { samples[place + channel] = sum }
     }

@@ -96,6 +96,7 @@ package struct OggOpusWriter: Sendable {
 
   /// CRC-32 with the polynomial 0x04C11DB7, nothing reflected (RFC 3533 §6).
   package static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    let table = table
     var checksum: UInt32 = 0
     for byte in bytes { checksum = checksum << 8 ^ table[Int(UInt8(truncatingIfNeeded: checksum >> 24) ^ byte)] }
     return checksum

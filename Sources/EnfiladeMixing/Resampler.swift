@@ -7,8 +7,9 @@ struct Resampler {
   /// Samples in front of the one that is read next, which the filter needs to see.
   static let lead = tapCount / 2 - 1
   private static let positionCount = 128
-  private static let bank = WindowedSinc.bank(positionCount: positionCount, tapCount: tapCount)
+  private static let sharedBank = WindowedSinc.bank(positionCount: positionCount, tapCount: tapCount)
 
+  private let bank = sharedBank
   /// Where between two samples the next output lies, 0..<1.
   private var fraction = 0.0
 
@@ -34,7 +35,7 @@ struct Resampler {
       let place = Int(between)
       let weight = Float(between - Double(place))
       for channel in 0..<channelCount {
-        let value = Self.dot(input, at: whole * channelCount + channel, stride: channelCount, place: place, weight: weight)
+        let value = dot(input, at: whole * channelCount + channel, stride: channelCount, place: place, weight: weight)
         output[index * channelCount + channel] = value
       }
       position += ratio
@@ -47,20 +48,20 @@ struct Resampler {
   mutating func reset() { fraction = 0 }
 
   /// The sum of products with the taps that lie between two neighbouring positions of the bank.
-  private static func dot(_ input: Span<Float>, at start: Int, stride: Int, place: Int, weight: Float) -> Float {
+  private func dot(_ input: Span<Float>, at start: Int, stride: Int, place: Int, weight: Float) -> Float {
     // Sound: `place` is below `positionCount`, whose bank has one position more; the input was measured by the caller.
     unsafe bank.withUnsafeBufferPointer { bank in
       unsafe input.withUnsafeBufferPointer { input in
-        let taps = unsafe UnsafeRawPointer(bank.baseAddress! + place * tapCount)
+        let taps = unsafe UnsafeRawPointer(bank.baseAddress! + place * Self.tapCount)
         let low = unsafe taps.loadUnaligned(as: SIMD16<Float>.self)
-        let high = unsafe taps.loadUnaligned(fromByteOffset: tapCount * 4, as: SIMD16<Float>.self)
+        let high = unsafe taps.loadUnaligned(fromByteOffset: Self.tapCount * 4, as: SIMD16<Float>.self)
         let mixed = low + (high - low) * weight
         if stride == 1 {
           let values = unsafe UnsafeRawPointer(input.baseAddress! + start).loadUnaligned(as: SIMD16<Float>.self)
           return (values * mixed).sum()
         }
         var sum: Float = 0
-        for tap in 0..<tapCount { sum += unsafe input[start + tap * stride] * mixed[tap] }
+        for tap in 0..<Self.tapCount { sum += unsafe input[start + tap * stride] * mixed[tap] }
         return sum
       }
     }
