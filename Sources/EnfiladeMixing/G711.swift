@@ -74,10 +74,10 @@ package final class G711Encoder: AudioEncoder {
       let sum = channelCount == 2 ? (tick[2 * index] + tick[2 * index + 1]) / 2 : tick[index]
       samples[Self.tapCount + index] = sum
     }
+    let (samples, filter) = (samples, filter)
     for index in 0..<count / Self.factor {
       let first = (index + 1) * Self.factor
-      var sum: Float = 0
-      for tap in 0..<Self.tapCount { sum += samples[first + tap] * filter[tap] }
+      let sum = SampleKernels.dot(samples.span.extracting(first..<first + Self.tapCount), filter.span)
       let scaled = max(-32_768, min(32_767, (sum * 32_768).rounded()))
       payload.storeUInt8(law.byte(of: Int16(scaled)), at: index)
     }
@@ -165,9 +165,10 @@ package final class G711Decoder: AudioDecoder {
     history[end] = sample
     end += 1
     let first = end - Self.tapCount
+    let (history, filter) = (history, filter)
     for phase in 0..<Self.factor {
-      var sum: Float = 0
-      for tap in 0..<Self.tapCount { sum += history[first + tap] * filter[phase * Self.tapCount + tap] }
+      let start = phase * Self.tapCount
+      let sum = SampleKernels.dot(history.span.extracting(first..<end), filter.span.extracting(start..<start + Self.tapCount))
       let place = (index * Self.factor + phase) * channelCount
       for channel in 0..<channelCount { samples[place + channel] = sum }
     }

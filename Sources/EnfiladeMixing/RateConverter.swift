@@ -101,7 +101,7 @@ package struct RateConverter: Sendable {
           let values = unsafe samples.loadUnaligned(fromByteOffset: vector &* 32, as: SIMD8<Float>.self)
           sum += values * (first + (second - first) * weight)
         }
-        return sum.sum()
+        return SampleKernels.sum(sum)
       }
     }
   }

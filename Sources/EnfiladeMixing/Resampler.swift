@@ -58,7 +58,7 @@ struct Resampler {
         let mixed = low + (high - low) * weight
         if stride == 1 {
           let values = unsafe UnsafeRawPointer(input.baseAddress! + start).loadUnaligned(as: SIMD16<Float>.self)
-          return (values * mixed).sum()
+          return SampleKernels.sum(values * mixed)
         }
         var sum: Float = 0
         for tap in 0..<Self.tapCount { sum += unsafe input[start + tap * stride] * mixed[tap] }

@@ -32,14 +32,15 @@ enum SampleKernels {
   static func peak(_ samples: Span<Float>) -> Float {
     // Sound: eight elements for each vector, loaded at their own alignment.
     unsafe samples.withUnsafeBufferPointer { samples in
-      var largest = SIMD8<Float>(repeating: 0)
+      // Without their signs, numbers are in the order of their bits.
+      var largest = SIMD8<Int32>(repeating: 0)
       let vectorCount = samples.count / 8
       let base = unsafe UnsafeRawPointer(samples.baseAddress)
       for index in 0..<vectorCount {
-        let values = unsafe base!.loadUnaligned(fromByteOffset: index &* 32, as: SIMD8<Float>.self)
-        largest = pointwiseMax(largest, pointwiseMax(values, -values))
+        let magnitudes = unsafe base!.loadUnaligned(fromByteOffset: index &* 32, as: SIMD8<Int32>.self) & 0x7FFF_FFFF
+        largest.replace(with: magnitudes, where: magnitudes .> largest)
       }
-      var result = largest.max()
+      var result = Float(bitPattern: UInt32(bitPattern: largest.max()))
       for index in vectorCount * 8..<samples.count { result = unsafe max(result, abs(samples[index])) }
       return result
     }
@@ -56,10 +57,37 @@ enum SampleKernels {
         let values = unsafe base!.loadUnaligned(fromByteOffset: index &* 32, as: SIMD8<Float>.self)
         sum += values * values
       }
-      var result = sum.sum()
+      var result = self.sum(sum)
       for index in vectorCount * 8..<samples.count { unsafe result += samples[index] * samples[index] }
       return result
     }
+  }
+
+  /// The sum of the products of two runs of the same length, a multiple of eight.
+  static func dot(_ one: Span<Float>, _ other: Span<Float>) -> Float {
+    precondition(one.count == other.count && one.count.isMultiple(of: 8), "runs of eights, as long as one another")
+    // Sound: as above, and both have as many.
+    return unsafe one.withUnsafeBufferPointer { one in
+      unsafe other.withUnsafeBufferPointer { other in
+        var sum = SIMD8<Float>(repeating: 0)
+        let (first, second) = unsafe (UnsafeRawPointer(one.baseAddress), UnsafeRawPointer(other.baseAddress))
+        for index in 0..<one.count / 8 {
+          let left = unsafe first!.loadUnaligned(fromByteOffset: index &* 32, as: SIMD8<Float>.self)
+          let right = unsafe second!.loadUnaligned(fromByteOffset: index &* 32, as: SIMD8<Float>.self)
+          sum += left * right
+        }
+        return self.sum(sum)
+      }
+    }
+  }
+
+  /// The sum of the elements, halves first: one after the other, each would wait for the one before.
+  static func sum(_ values: SIMD16<Float>) -> Float { sum(values.lowHalf + values.highHalf) }
+
+  static func sum(_ values: SIMD8<Float>) -> Float {
+    let four = values.lowHalf + values.highHalf
+    let two = four.lowHalf + four.highHalf
+    return two.x + two.y
   }
 
   /// How loud a run is, in decibels of the largest sine's power and its 3 dB more: 0 is a full-scale square wave (RFC 6464 §3). At least −127.
