@@ -26,6 +26,9 @@ package struct MediaWorkerSnapshot: Sendable {
 
 /// One mixing thread. Sendable: everything behind it belongs to its thread, and is reached by the mailbox alone.
 package final class MediaWorker: Sendable {
+  /// A packet takes microseconds and a tick milliseconds: where both want a processor, the packet goes first.
+  private static let niceness = 5
+
   /// Behind those of the shards.
   package let number: Int
   private let mailbox: Mailbox<MediaWorkerMessage>
@@ -52,7 +55,7 @@ package final class MediaWorker: Sendable {
 
   func start() throws(IOError) {
     let loop = loop.withLock { $0! }
-    let thread = try SystemThread(name: "enfilade-mix-\(number)", processor: nil) { loop.run() }
+    let thread = try SystemThread(name: "enfilade-mix-\(number)", niceness: Self.niceness) { loop.run() }
     self.thread.withLock { $0 = thread }
   }
 
