@@ -80,10 +80,12 @@ extension AudioMixer {
     var count = 0
     for candidate in selector.candidates where count < 24 {
       let playout = Int(sources[Int(candidate.source)]?.playout ?? -1)
-      let isHeard = playout >= 0 && playouts[playout].isPulled && playouts[playout].player.isPlaying
+      let isPlaying = playout >= 0 && playouts[playout].player.isPlaying
+      // Where nothing is claimed, what was heard last holds until the next look.
+      let isKnown = isPlaying && (playouts[playout].isPulled || sources[Int(candidate.source)]?.isUndeclared == true)
       levels[count] =
         sources[Int(candidate.source)]?.tick(
-          heard: isHeard ? playouts[playout].player.level : nil, claimed: isHeard ? playouts[playout].player.playedClaim : nil) ?? -127
+          heard: isKnown ? playouts[playout].player.level : nil, claimed: isKnown ? playouts[playout].player.playedClaim : nil) ?? -127
       order[count] = candidate.source
       count += 1
     }
@@ -102,25 +104,35 @@ extension AudioMixer {
       playouts[index].isPulled = false
       let source = playouts[index].source
       guard source >= 0 else { continue }
+      playouts[index].unseenTicks += 1
       let isUndeclared = sources[Int(source)]?.isUndeclared ?? false
-      guard playouts[index].gain > 0 || playouts[index].next > 0 || isUndeclared else {
+      guard playouts[index].gain > 0 || playouts[index].next > 0 || isUndeclared && isWorthALook(index) else {
         playouts[index].player.skip(at: now)
         continue
       }
       statistics.decodedTicks &+= 1
+      playouts[index].unseenTicks = 0
       playouts[index].isPulled = true
       if playouts[index].gain != playouts[index].next { isStale = true }
       Self.pull(&playouts[index], at: now)
     }
   }
 
+  /// Whether a candidate that nobody hears is decoded, to know how loud it is.
+  private func isWorthALook(_ index: Int) -> Bool {
+    guard playouts[index].player.isPlaying, playouts[index].unseenTicks < Self.lookTicks else { return true }
+    return playouts[index].player.level > selector.level(of: playouts[index].source) + Self.remarkableRise
+  }
+
   // Several members of one element at once, of which one is changed: as parameters, they do not overlap.
 
-  private static func pull(_ playout: inout Playout, at now: Int64) { pull(&playout.player, into: &playout.samples, at: now) }
+  private static func pull(_ playout: inout Playout, at now: Int64) {
+    pull(&playout.player, into: &playout.samples, at: now, isHeard: playout.gain > 0)
+  }
 
-  private static func pull(_ player: inout SourcePlayout, into samples: inout UniqueArray<Float>, at now: Int64) {
+  private static func pull(_ player: inout SourcePlayout, into samples: inout UniqueArray<Float>, at now: Int64, isHeard: Bool) {
     var samples = samples.mutableSpan
-    _ = player.pull(into: &samples, at: now)
+    _ = player.pull(into: &samples, at: now, isHeard: isHeard)
   }
 
   // MARK: Mixing

@@ -66,6 +66,8 @@ package struct AudioMixer: ~Copyable {
     var next: Float = 0
     /// It is decoded in this tick, and this is what it said.
     var isPulled = false
+    /// Ticks since it was last decoded.
+    var unseenTicks = 0
     var samples: UniqueArray<Float>
   }
 
@@ -82,6 +84,10 @@ package struct AudioMixer: ~Copyable {
   static let tailTicks = 10
   /// A source without a level that was found silent is not decoded again for half a second.
   private static let silenceBackOff = TimeDelta.milliseconds(500)
+  /// A candidate that nobody hears, and of which nothing is known but what its decoder says, is decoded every fifth tick; and at each while it
+  /// is this much louder than it was, in decibels.
+  static let lookTicks = 5
+  static let remarkableRise: Float = 3
   /// A candidate that has not been loud for a second is one no more.
   static let candidatePatience = 50
 

@@ -59,6 +59,8 @@ package struct LoudestSelector: Sendable {
   }
 
   package func contains(_ source: Int32) -> Bool { candidates.contains { $0.source == source } }
+  /// How loud a candidate is taken to be: up at once, and down slowly.
+  package func level(of source: Int32) -> Float { candidates.first { $0.source == source }?.level ?? -127 }
   package func isSelected(_ source: Int32) -> Bool { candidates.contains { $0.source == source && $0.isSelected } }
 
   /// - Parameter level: how loud it is believed to be.

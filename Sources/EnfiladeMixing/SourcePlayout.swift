@@ -175,7 +175,9 @@ package struct SourcePlayout: ~Copyable {
   }
 
   /// Fills one tick; `false`, and silence, when there is nothing to play.
-  package mutating func pull(into output: inout MutableSpan<Float>, at now: Int64) -> Bool {
+  ///
+  /// - Parameter isHeard: the last tick that was filled was listened to: what follows is joined to it, and what was passed over is counted.
+  package mutating func pull(into output: inout MutableSpan<Float>, at now: Int64, isHeard: Bool = true) -> Bool {
     guard isPlaying || begin(at: now) else {
       for index in 0..<output.count { output[index] = 0 }
       level = -127
@@ -187,7 +189,7 @@ package struct SourcePlayout: ~Copyable {
     lastPull = now
     var error = now - jitter.baseline! - targetDelay - playPoint
     if passed > 0, error > 0 {
-      skip(Int(min(passed, error)))
+      skip(Int(min(passed, error)), isHeard: isHeard)
       error = now - jitter.baseline! - targetDelay - playPoint
     }
     var ratio = 1.0
@@ -231,10 +233,10 @@ package struct SourcePlayout: ~Copyable {
   }
 
   /// Ticks that were never made are not heard later: what would have been in them is passed over.
-  private mutating func skip(_ count: Int) {
-    fill(Self.seam)
+  private mutating func skip(_ count: Int, isHeard: Bool) {
+    if isHeard { fill(Self.seam) }
     var before = InlineArray<480, Float>(repeating: 0)
-    let seam = min(Self.seam * channelCount, queuedCount * channelCount)
+    let seam = isHeard ? min(Self.seam * channelCount, queuedCount * channelCount) : 0
     for index in 0..<seam { before[index] = queue.samples[leadCount + index] }
     let queued = min(count, max(0, queuedCount))
     queue.removeFirst(queued * channelCount)
@@ -244,6 +246,7 @@ package struct SourcePlayout: ~Copyable {
       newestSequence = first.sequence
       buffer.removeFirst()
     }
+    guard isHeard else { return }
     statistics.skipped &+= UInt64(count)
     fill(Self.seam)
     let (lead, channels) = (leadCount, channelCount)

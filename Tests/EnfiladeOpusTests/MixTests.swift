@@ -250,6 +250,36 @@ struct MixTests {
     #expect(world.mixer.speakers == [0])
   }
 
+  @Test(
+    "Of those who say nothing of their loudness, who is not heard is decoded every fifth tick, and heard within 0.3 s when he gets loud")
+  func looks() throws {
+    let loudness: @Sendable (Int, Int64) -> Double = { source, time in
+      source == 4 && time >= 144_000 ? 2.5 : [1, 0.8, 0.9, 0.1, 0.12][source]
+    }
+    let sound: @Sendable (Int, Int64) -> Float = { Float(loudness($0, $1) * Self.sound($0, $1)) }
+    var world = MixWorld(configuration: .init(speakerCount: 3), sound: sound)
+    for number in 0..<5 {
+      _ = try world.add(
+        TestSource(number: number, owner: UInt64(number), sound: { loudness(number, $0) * Self.sound(number, $0) }, declares: false))
+    }
+    world.listen(100, owner: 99)
+    try world.run(until: Instant(nanoseconds: 2_000_000_000))
+    #expect(Set(world.mixer.speakers) == [0, 1, 2])
+    let before = world.mixer.statistics.decodedTicks
+    try world.run(until: Instant(nanoseconds: 3_000_000_000))
+    let decoded = world.mixer.statistics.decodedTicks - before
+    print("looks: \(decoded) decoded ticks in fifty, of which 150 were heard")
+    #expect(165...180 ~= decoded)
+    try world.run(until: Instant(nanoseconds: 3_300_000_000))
+    #expect(world.mixer.speakers.contains(4))
+    // Of those who were passed over, nothing was missed, and nothing is called lost.
+    for source in 0..<5 {
+      let found = world.mixer.playoutStatistics(of: world.source(source).index)
+      let statistics = try #require(found)
+      #expect(statistics.lost == 0 && statistics.skipped == 0 && statistics.late == 0, "\(source): \(statistics)")
+    }
+  }
+
   @Test("Through Opus the tones of the others are found again, and one's own is not")
   func opus() throws {
     let frequencies = [440.0, 700, 1_100]
