@@ -61,6 +61,15 @@ final class MixLoad {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
+  /// How far the clock of the day, by which the kernel stamps arrivals, is ahead.
+  private static var clockDifference: UInt64 {
+    var day = timespec()
+    let before = now
+    clock_gettime(CLOCK_REALTIME, &day)
+    let after = now
+    return UInt64(day.tv_sec) * 1_000_000_000 + UInt64(day.tv_nsec) - (before + after) / 2
+  }
+
   // MARK: The window
 
   /// Speaks for a while, and counts from `warmUp` seconds on.
@@ -175,20 +184,46 @@ final class MixLoad {
       return state.withLock { $0.latencies.sorted() }
     }
 
+    /// A packet's latency ends where the kernel hands it to our socket (SO_TIMESTAMPNS): when this thread gets a processor is not the server's doing.
     private func wait(for descriptors: [Int32]) {
+      var isOn: Int32 = 1
+      for descriptor in descriptors {
+        setsockopt(descriptor, SOL_SOCKET, SO_TIMESTAMPNS, &isOn, socklen_t(MemoryLayout<Int32>.size))
+      }
+      let difference = MixLoad.clockDifference
       var waiting = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-      var packet = [UInt8](repeating: 0, count: 2_048)
       while !state.withLock({ $0.isStopped }) {
         guard poll(&waiting, nfds_t(waiting.count), 50) > 0 else { continue }
         for place in waiting where place.revents != 0 {
-          while true {
-            let length = recv(place.fd, &packet, packet.count, Int32(MSG_DONTWAIT))
-            let now = MixLoad.now
-            guard length > 0 else { break }
-            guard length >= 21, packet[1] & 0x7F == 111 else { continue }
-            let sent = packet.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 13, as: UInt64.self) }
-            state.withLock { $0.latencies.append(Double(now - min(now, sent)) / 1_000) }
+          while let (sent, came) = Self.receive(place.fd) {
+            guard let sent, let came else { continue }
+            let arrival = came &- difference
+            state.withLock { $0.latencies.append(Double(arrival - min(arrival, sent)) / 1_000) }
           }
+        }
+      }
+    }
+
+    /// The next packet: when it was sent by the clock that only goes forward, if it is a stamped one, and when it came by the clock of the day.
+    private static func receive(_ descriptor: Int32) -> (sent: UInt64?, came: UInt64?)? {
+      withUnsafeTemporaryAllocation(byteCount: 2_048, alignment: 8) { packet in
+        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { control in
+          var vector = iovec(iov_base: packet.baseAddress, iov_len: packet.count)
+          let (length, controlLength) = withUnsafeMutablePointer(to: &vector) { vector in
+            var message = msghdr()
+            message.msg_iov = vector
+            message.msg_iovlen = 1
+            message.msg_control = control.baseAddress
+            message.msg_controllen = control.count
+            return (recvmsg(descriptor, &message, Int32(MSG_DONTWAIT)), message.msg_controllen)
+          }
+          guard length > 0 else { return nil }
+          guard length >= 21, packet[1] & 0x7F == 111 else { return (nil, nil) }
+          // One message of control: its length, SOL_SOCKET, SCM_TIMESTAMPNS, and seconds and nanoseconds (cmsg(3)).
+          guard controlLength >= 32 else { return (nil, nil) }
+          let seconds = control.load(fromByteOffset: 16, as: Int64.self)
+          let nanoseconds = control.load(fromByteOffset: 24, as: Int64.self)
+          return (packet.loadUnaligned(fromByteOffset: 13, as: UInt64.self), UInt64(seconds) * 1_000_000_000 + UInt64(nanoseconds))
         }
       }
     }
